@@ -1,0 +1,92 @@
+"""Owns Codex as a child process: started with the prompt on its stdin, read, signalled, reaped.
+
+Knows nothing of what Codex says. Must never be used from a process with threads: it runs code between fork and
+exec.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+from codex_agent import kernel
+from codex_agent.model import Process
+
+_READ_BYTES = 1 << 16
+# What is sent to Codex to end it, and how long it gets before the next. SIGINT lets it note `turn_aborted` and
+# end its own commands (40 ms, measured on 0.169.0); after that it is only a matter of time.
+_LADDER = ((signal.SIGINT, 4.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
+
+Taker = Callable[[bytes], None]
+
+
+class Child:
+    """A running Codex. ``exit_status`` is its wait status once ``reap`` has met it."""
+
+    def __init__(self, argv: list[str], cwd: str, env: dict[str, str], stdin: str, out: Taker, err: Taker) -> None:
+        """Starts it; ``stdin`` is a file's path. Raises OSError if it cannot be run."""
+        with open(stdin, "rb") as source:
+            self._process = subprocess.Popen(
+                argv,
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=cwd,
+                env=env,
+                start_new_session=True,
+                preexec_fn=kernel.dies_with_parent(),  # noqa: PLW1509 (this process has one thread)
+                bufsize=0,
+            )
+        assert self._process.stdout is not None and self._process.stderr is not None
+        self.pipes: dict[int, Taker] = {self._process.stdout.fileno(): out, self._process.stderr.fileno(): err}
+        for pipe in self.pipes:
+            os.set_blocking(pipe, False)
+        self.identity: Process = kernel.identify(self._process.pid)
+        self.exit_status: int | None = None
+        self.next_step_at: float | None = None
+        self._ladder = iter(_LADDER)
+
+    def read(self, pipe: int) -> bool:
+        """Hands on what is in one of the pipes now; False at its end."""
+        try:
+            data = os.read(pipe, _READ_BYTES)
+        except BlockingIOError:
+            return True
+        if data:
+            self.pipes[pipe](data)
+        return bool(data)
+
+    def drain(self) -> None:
+        """Hands on what is in the pipes now. Their end is not waited for: a stranger may hold them open."""
+        for pipe in self.pipes:
+            while select.select([pipe], [], [], 0)[0] and self.read(pipe):
+                pass
+
+    def insist(self) -> bool:
+        """The next, harder signal; ``next_step_at`` says when to come again. False if there is none left."""
+        step = next(self._ladder, None)
+        if step is None:
+            self.next_step_at = None
+            return False
+        number, patience_s = step
+        with contextlib.suppress(ProcessLookupError):
+            # Not reaped yet, so the pid is still Codex's.
+            os.kill(self._process.pid, number)
+        self.next_step_at = time.monotonic() + patience_s
+        return True
+
+    def reap(self) -> None:
+        """Collects every child of this process that has ended, orphans that came to it included."""
+        for pid, status in kernel.reap():
+            if pid == self._process.pid:
+                self.exit_status = status
+                self._process.returncode = os.waitstatus_to_exitcode(status)
+
+    def abandon(self) -> None:
+        """Ends it and all below it at once."""
+        kernel.sweep(lambda: kernel.descendants(os.getpid()))

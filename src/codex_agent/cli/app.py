@@ -1,0 +1,106 @@
+"""Owns the top of the command line: the commands put together, and every error turned into text or JSON.
+
+The one place where an error becomes an exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Annotated
+
+import typer
+
+from codex_agent import __version__
+from codex_agent.cli import ending, looking, running, setup
+from codex_agent.cli.common import print_json, print_text
+from codex_agent.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CodexAgentError
+
+app = typer.Typer(
+    name="codex-agent",
+    help="Run Codex agents in the background, each in its own tmux session, and know what each is doing.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+running.register(app)
+looking.register(app)
+ending.register(app)
+setup.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print_text(f"codex-agent {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Run Codex agents in the background, each in its own tmux session, and know what each is doing."""
+
+
+def run(words: list[str]) -> int:
+    """The exit code of one call. Errors go to stderr, or with --json as an object to stdout."""
+    before_dashes = words[: words.index("--")] if "--" in words else words
+    as_json = "--json" in before_dashes
+    try:
+        code = app(args=words, prog_name="codex-agent", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except CodexAgentError as error:
+        return _tell(error.to_json(), error.exit_code, as_json)
+    except typer.Abort:
+        return EXIT_INTERRUPTED
+    except typer.TyperException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print_text(str(error))
+            return EXIT_USAGE
+        return _tell(_usage(error), EXIT_USAGE, as_json)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, a pager) has enough; nothing more may be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except Exception as error:
+        # A fault of ours: said in the form that was asked for, and in full on stderr.
+        traceback.print_exc()
+        told = {
+            "code": "internal",
+            "message": f"{type(error).__name__}: {error}",
+            "hint": "This is a bug: report it.",
+        }
+        return _tell(told, EXIT_FAILED, as_json)
+
+
+def _usage(error: typer.TyperException) -> dict[str, object]:
+    """Typer's complaint in our form, with what to do next."""
+    told = getattr(error, "format_message", None)
+    message = (told() if told is not None else str(error)).rstrip(".") + "."
+    context: typer.Context | None = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "codex-agent"
+    hint = f"{command} --help shows what it takes."
+    if type(error).__name__ == "NoSuchOption" and context is not None and context.info_name == "start":
+        hint = f'Is it the prompt? Put -- before it: codex-agent start -- "-..."; or {hint}'
+    elif message.startswith("No such command"):
+        hint = f'To give a task: codex-agent start "...". {hint}'
+    return {"code": "usage", "message": message, "hint": hint}
+
+
+def _tell(error: Mapping[str, object], code: int, as_json: bool) -> int:
+    if as_json:
+        print_json({"error": dict(error)})
+    else:
+        print(f"codex-agent: {error['message']}", file=sys.stderr)
+        if error.get("hint"):
+            print(f"  {error['hint']}", file=sys.stderr)
+    return code

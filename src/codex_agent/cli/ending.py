@@ -1,0 +1,90 @@
+"""Owns the commands that end and remove jobs: kill, delete, clean."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from codex_agent import ending as verbs
+from codex_agent import jobs
+from codex_agent.cli.common import (
+    JobRef,
+    JobRefs,
+    Json,
+    duration,
+    note,
+    print_json,
+    print_text,
+    resolve_all,
+    store,
+)
+from codex_agent.cli.show import state
+from codex_agent.errors import CodexAgentError
+from codex_agent.model import JobList, Problem, stamp
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this room."""
+    for command in (kill, delete, clean):
+        app.command()(command)
+
+
+def kill(refs: JobRefs, json_output: Json = False) -> None:
+    """End running jobs and everything they started. Exit 4 if one had ended before."""
+    where = store()
+    ids = resolve_all(where, refs)
+    if len(ids) == 1:
+        job = verbs.kill(where, ids[0])
+        if json_output:
+            print_json(job)
+        else:
+            print_text(f"{job.id}  {state(job)}")
+        return
+    answer = JobList(stamp(), [], [])
+    first: CodexAgentError | None = None
+    for job_id in ids:
+        try:
+            answer.jobs.append(verbs.kill(where, job_id))
+        except CodexAgentError as error:
+            first = first or error
+            answer.problems.append(Problem(job_id, None, error.code, error.message))
+    if json_output:
+        print_json(answer)
+    else:
+        for job in answer.jobs:
+            print_text(f"{job.id}  {state(job)}")
+        for problem in answer.problems:
+            note(f"codex-agent: {problem.message}")
+    if first is not None:
+        raise typer.Exit(first.exit_code)
+
+
+def delete(ref: JobRef, json_output: Json = False) -> None:
+    """Remove an ended job and all its files."""
+    where = store()
+    job = jobs.view(where, where.resolve(ref))
+    verbs.delete(where, job.id)
+    if json_output:
+        print_json(job)
+    else:
+        print_text(f"{job.id}  deleted")
+
+
+def clean(
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="DURATION", help="Days, or 12h, 30m; 0 is every ended job.")
+    ] = "7d",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which, and remove nothing.")] = False,
+    json_output: Json = False,
+) -> None:
+    """Remove jobs that ended a while ago. Running ones are never touched."""
+    limit_s = duration(older_than, "d", "--older-than")
+    gone = verbs.clean(store(), older_than_s=limit_s, dry_run=dry_run)
+    if json_output:
+        print_json(JobList(stamp(), gone, []))
+        return
+    for job in gone:
+        print_text(f"{job.id}  {job.status}  {job.completed_at}")
+    word = "would be removed" if dry_run else "removed"
+    print_text(f"{len(gone)} job{'s' * (len(gone) != 1)} {word}.")

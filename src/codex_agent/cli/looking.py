@@ -1,0 +1,201 @@
+"""Owns the commands that look: status, jobs, wait, capture, output, watch, attach, sessions."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from codex_agent import jobs as jobs_room
+from codex_agent import logs
+from codex_agent.answers import Attach, Captured, Events, Output
+from codex_agent.cli.common import (
+    JobRef,
+    JobRefs,
+    Json,
+    Strip,
+    color,
+    note,
+    print_json,
+    print_text,
+    resolve_all,
+    settings,
+    store,
+)
+from codex_agent.cli.show import details, state, strip_ansi, table
+from codex_agent.errors import EXIT_FAILED, EXIT_TIMED_OUT, UsageError
+from codex_agent.model import TERMINAL, JobList
+
+_STATUSES = ("pending", "running", "completed", "failed", "interrupted")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this room."""
+    for command in (status, jobs, wait, capture, output, watch, attach, sessions):
+        app.command()(command)
+
+
+def status(ref: JobRef, json_output: Json = False) -> None:
+    """Say what one job is doing, or how it ended."""
+    where = store()
+    job = jobs_room.view(where, where.resolve(ref))
+    if json_output:
+        print_json(job)
+    else:
+        print_text(details(job, color=color()))
+
+
+def jobs(
+    show_all: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="At most so many [default: 20, or jobs_limit].")
+    ] = None,
+    status: Annotated[str | None, typer.Option("--status", help=f"Only {', '.join(_STATUSES)}.")] = None,
+    json_output: Json = False,
+) -> None:
+    """List jobs: running ones first, then the newest."""
+    if status is not None and status not in _STATUSES:
+        raise UsageError(f"Unknown status '{status}'.", f"One of {', '.join(_STATUSES)}.")
+    most = None if show_all else limit or settings().jobs_limit
+    answer = jobs_room.listing(store(), status=status, limit=most)
+    _print_jobs(answer, json_output)
+
+
+def wait(
+    refs: JobRefs,
+    wait_any: Annotated[bool, typer.Option("--any", help="Return when one of them has ended.")] = False,
+    wait_all: Annotated[bool, typer.Option("--all", help="Return when all have ended (the default).")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="S", min=0, help="Give up after so many seconds (exit 124)."),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Sleep until jobs have ended. Exit 0: completed; 1: failed or interrupted; 124: timed out."""
+    if wait_any and wait_all:
+        raise UsageError("--any and --all are opposites.", "Give one of them.")
+    where = store()
+    ids = resolve_all(where, refs)
+    done = jobs_room.wait(where, ids, wait_any=wait_any, timeout_s=timeout)
+    answer = jobs_room.several(where, ids)
+    if json_output:
+        print_json(answer)
+    else:
+        for job in answer.jobs:
+            print_text(f"{job.id}  {state(job)}" + (f"  {job.failure.message}" if job.failure else ""))
+    if not done:
+        if not json_output:
+            note(f"Timed out after {timeout:g} s.")
+        raise typer.Exit(EXIT_TIMED_OUT)
+    if any(job.status in TERMINAL and job.status != "completed" for job in answer.jobs):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def capture(
+    ref: JobRef,
+    lines: Annotated[int, typer.Argument(metavar="[N]", min=1, help="How many lines.", show_default=True)] = 50,
+    strip: Strip = False,
+    json_output: Json = False,
+) -> None:
+    """Print the last lines of a job's pane, also after its end."""
+    where = store()
+    job_id = where.resolve(ref)
+    last = logs.tail(where, job_id, lines)
+    if strip:
+        last = [strip_ansi(line) for line in last]
+    if json_output:
+        print_json(Captured(job_id, last))
+    else:
+        for line in last:
+            print_text(line)
+
+
+def output(
+    ref: JobRef,
+    events: Annotated[bool, typer.Option("--events", help="What happened to the job, one line each.")] = False,
+    result: Annotated[bool, typer.Option("--result", help="The agent's final message.")] = False,
+    prompt: Annotated[bool, typer.Option("--prompt", help="The prompt Codex got.")] = False,
+    strip: Strip = False,
+    json_output: Json = False,
+) -> None:
+    """Print all a job has shown in its pane, or its events, result or prompt."""
+    if events + result + prompt > 1:
+        raise UsageError("--events, --result and --prompt exclude each other.", "Give one of them.")
+    where = store()
+    job_id = where.resolve(ref)
+    if events:
+        found, bad = logs.events(where, job_id)
+        if json_output:
+            print_json(Events(job_id, found, bad))
+        else:
+            for event in found:
+                print_text(logs.event_line(event))
+        return
+    if json_output:
+        text = logs.result(where, job_id) if result else logs.text(where, job_id, ".prompt" if prompt else ".log")
+        text = strip_ansi(text) if strip else text
+        print_json(Output(job_id, "result" if result else "prompt" if prompt else "log", text))
+    elif result:
+        print_text(logs.result(where, job_id))
+    else:
+        for piece in logs.pieces(where, job_id, ".prompt" if prompt else ".log"):
+            sys.stdout.write(strip_ansi(piece) if strip else piece)
+
+
+def watch(ref: JobRef, strip: Strip = False, json_output: Json = False) -> None:
+    """Follow a job until its end. With --json: Codex's events as they come, then the job."""
+    where = store()
+    job_id = where.resolve(ref)
+    for piece in logs.follow(where, job_id, ".jsonl" if json_output else ".log"):
+        sys.stdout.write(strip_ansi(piece) if strip else piece)
+        sys.stdout.flush()
+    job = jobs_room.view(where, job_id)
+    if json_output:
+        print_json(job)
+    if job.status != "completed":
+        raise typer.Exit(EXIT_FAILED)
+
+
+def attach(
+    ref: JobRef,
+    execute: Annotated[bool, typer.Option("--exec", help="Attach now, in this terminal.")] = False,
+    json_output: Json = False,
+) -> None:
+    """Print the command that attaches to a running job's session (leave with Ctrl-b d)."""
+    import shlex
+
+    where = store()
+    answer: Attach = logs.attach(where, where.resolve(ref), os.environ)
+    if execute:
+        sys.stdout.flush()
+        os.execvp(answer.command[0], answer.command)  # noqa: S606 (an argv list, not a shell)
+    if json_output:
+        print_json(answer)
+    else:
+        print_text(shlex.join(answer.command))
+
+
+def sessions(json_output: Json = False) -> None:
+    """List the tmux sessions of jobs."""
+    import shlex
+
+    answer = logs.sessions(store(), settings(), os.environ)
+    if json_output:
+        print_json(answer)
+        return
+    for row in answer.sessions:
+        seen = f"{row.attached} attached" if row.attached else "nobody attached"
+        print_text(f"{row.name}  {row.status or 'unknown job'}  {seen}  {shlex.join(row.command)}")
+    if not answer.sessions:
+        print_text("No sessions.")
+
+
+def _print_jobs(answer: JobList, json_output: bool) -> None:
+    if json_output:
+        print_json(answer)
+        return
+    print_text(table(answer.jobs, color=color()))
+    for problem in answer.problems:
+        note(f"warning: {problem.message}")

@@ -1,0 +1,87 @@
+"""Owns the commands about the tool itself: health and config."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from codex_agent import settings as settings_room
+from codex_agent.answers import Config, ConfigPath, Setting
+from codex_agent.cli.common import Json, print_json, print_text
+from codex_agent.errors import EXIT_MISSING_PROGRAM
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this room."""
+    app.command()(health)
+    config = typer.Typer(help="Show and change the settings.", no_args_is_help=True, rich_markup_mode=None)
+    config.command("path")(config_path)
+    config.command("show")(config_show)
+    config.command("set")(config_set)
+    config.command("unset")(config_unset)
+    app.add_typer(config, name="config")
+
+
+def health(json_output: Json = False) -> None:
+    """Check tmux, Codex, the login and the folders. Exit 5 if something needed is missing."""
+    from codex_agent import health as health_room
+
+    answer = health_room.check(os.environ)
+    if json_output:
+        print_json(answer)
+    else:
+        for check in answer.checks:
+            print_text(f"{'ok  ' if check.ok else 'MISS'}  {check.name:<9} {check.detail}")
+            if check.fix:
+                print_text(f"      {'':<9} {check.fix}")
+    if not answer.ok:
+        raise typer.Exit(EXIT_MISSING_PROGRAM)
+
+
+def config_path(json_output: Json = False) -> None:
+    """Print where the settings file is (it need not exist)."""
+    path = settings_room.config_path(os.environ)
+    if json_output:
+        print_json(ConfigPath(path))
+    else:
+        print_text(path)
+
+
+def config_show(json_output: Json = False) -> None:
+    """Print every setting, its value and where that comes from."""
+    _show(json_output)
+
+
+def config_set(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="One of the keys that `config show` prints.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value.")],
+    json_output: Json = False,
+) -> None:
+    """Change a setting in the file; everything else in it stays as it is."""
+    settings_room.set_value(os.environ, key, value)
+    _show(json_output, only=key)
+
+
+def config_unset(
+    key: Annotated[str, typer.Argument(metavar="KEY", help="One of the keys that `config show` prints.")],
+    json_output: Json = False,
+) -> None:
+    """Take a setting out of the file, back to its default."""
+    settings_room.unset(os.environ, key)
+    _show(json_output, only=key)
+
+
+def _show(json_output: bool, only: str | None = None) -> None:
+    rows = [
+        Setting(*row, doc=settings_room.KEYS[row.key].doc)
+        for row in settings_room.show(os.environ)
+        if only in (None, row.key)
+    ]
+    if json_output:
+        print_json(Config(settings_room.config_path(os.environ), rows))
+        return
+    for row in rows:
+        value = "-" if row.value is None else str(row.value)
+        print_text(f"{row.key:<20} {value:<24} {row.origin:<8} {row.doc}")

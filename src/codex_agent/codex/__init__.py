@@ -1,0 +1,78 @@
+"""Owns all that this project knows about the Codex program: where it is, flags, versions, error words, login.
+
+Nothing outside this package may name a Codex flag, compare a Codex version or read one of its error messages, and
+nothing inside it may know about jobs. Standard library only: the supervisor imports parts of it.
+
+The names below load their module when they are first used, so that a caller who only wants one of them pays for
+one.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from codex_agent.codex.failures import Diagnosis, diagnose, reconnect_reason, telling_stderr_line
+    from codex_agent.codex.finding import Codex, find
+    from codex_agent.codex.flags import (
+        MAX_PROMPT_CHARS,
+        ExecOptions,
+        check_files,
+        check_profile,
+        check_reasoning,
+        exec_argv,
+        reasoning_efforts,
+    )
+    from codex_agent.codex.login import Login, login_state
+    from codex_agent.codex.version import KNOWN_NEWEST, KNOWN_OLDEST, is_known, parse_version
+
+__all__ = [
+    "KNOWN_NEWEST",
+    "KNOWN_OLDEST",
+    "MAX_PROMPT_CHARS",
+    "Codex",
+    "Diagnosis",
+    "ExecOptions",
+    "Login",
+    "check_files",
+    "check_profile",
+    "check_reasoning",
+    "diagnose",
+    "exec_argv",
+    "find",
+    "is_known",
+    "login_state",
+    "parse_version",
+    "reasoning_efforts",
+    "reconnect_reason",
+    "telling_stderr_line",
+]
+
+_HOME_OF = {
+    "Codex": "finding",
+    "Diagnosis": "failures",
+    "ExecOptions": "flags",
+    "KNOWN_NEWEST": "version",
+    "KNOWN_OLDEST": "version",
+    "Login": "login",
+    "MAX_PROMPT_CHARS": "flags",
+    "check_files": "flags",
+    "check_profile": "flags",
+    "check_reasoning": "flags",
+    "diagnose": "failures",
+    "exec_argv": "flags",
+    "find": "finding",
+    "is_known": "version",
+    "login_state": "login",
+    "parse_version": "version",
+    "reasoning_efforts": "flags",
+    "reconnect_reason": "failures",
+    "telling_stderr_line": "failures",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)

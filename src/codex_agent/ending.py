@@ -1,0 +1,117 @@
+"""Owns the end of jobs at somebody's wish: kill, delete, clean.
+
+A running job is only ever asked to end: its supervisor does it and writes it down. Must never delete a job that
+lives, nor end anything that is not this job's.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from codex_agent import jobs, kernel
+from codex_agent.errors import BadState, CodexAgentError, JobNotFound
+from codex_agent.model import TERMINAL, Job, Process
+from codex_agent.store import Store, is_id
+from codex_agent.verdict import seconds
+
+# The supervisor's ladder takes 8 s at the very worst; a supervisor that is stopped (SIGSTOP) never answers.
+_PATIENCE_S = 12.0
+_COME_UP_S = 60.0
+
+
+def kill(store: Store, job_id: str) -> Job:
+    """Ends a running job and returns it ended. Raises BadState if it had ended before."""
+    job = jobs.view(store, job_id)
+    if job.status in TERMINAL:
+        raise BadState(
+            f"Job {job_id} has already ended ({job.status}).",
+            "Nothing was changed.",
+            id=job_id,
+            status=job.status,
+        )
+    supervisor = _supervisor(store, job_id)
+    if supervisor is not None:
+        store.event(job_id, "kill_asked", by_pid=os.getpid())
+        kernel.send(supervisor, signal.SIGTERM)
+        if not jobs.wait(store, [job_id], timeout_s=_PATIENCE_S) and kernel.send(supervisor, signal.SIGKILL):
+            # It did not answer. Its death ends Codex, and the guardian or we settle the rest.
+            jobs.wait(store, [job_id], timeout_s=_PATIENCE_S)
+    job = jobs.view(store, job_id)
+    if job.status not in TERMINAL:
+        raise CodexAgentError(
+            f"Job {job_id} could not be ended.", f"codex-agent attach {job_id} shows it.", id=job_id
+        )
+    return job
+
+
+def _supervisor(store: Store, job_id: str) -> Process | None:
+    """The job's supervisor; one that is only coming up is waited for. None if the job ended meanwhile."""
+    deadline = time.monotonic() + _COME_UP_S
+    while True:
+        record = store.load(job_id)
+        if record.facts.ended_at is not None or not store.is_alive(job_id):
+            return None
+        if record.facts.supervisor is not None and record.facts.started_at is not None:
+            return record.facts.supervisor
+        if time.monotonic() > deadline:
+            raise BadState(f"Job {job_id} is still being started.", "Try again in a moment.", id=job_id)
+        time.sleep(0.02)
+
+
+def delete(store: Store, job_id: str) -> None:
+    """Removes an ended job's files. Raises BadState if it runs; a record that cannot be read stays."""
+    job = jobs.view(store, job_id)
+    if job.status not in TERMINAL:
+        raise BadState(
+            f"Job {job_id} is {job.status}.",
+            f"End it first: codex-agent kill {job_id}",
+            id=job_id,
+            status=job.status,
+        )
+    with store.settling():
+        store.delete(job_id)
+
+
+def clean(store: Store, *, older_than_s: float, dry_run: bool) -> list[Job]:
+    """Removes the jobs that ended longer ago than that; returns them, oldest first.
+
+    Also removes the temporary files of writers that died. Records that cannot be read are left.
+    """
+    now = time.time()
+    old = [
+        job
+        for job in jobs.listing(store).jobs
+        if job.status in TERMINAL and job.completed_at and now - seconds(job.completed_at) >= older_than_s
+    ]
+    old.sort(key=lambda job: job.completed_at or "")
+    if dry_run:
+        return old
+    removed = []
+    for job in old:
+        try:
+            delete(store, job.id)
+        except JobNotFound:
+            continue  # another clean was faster
+        removed.append(job)
+    _sweep_leftovers(store, now - older_than_s)
+    return removed
+
+
+def _sweep_leftovers(store: Store, before: float) -> None:
+    """What writers that were killed left: temporary files, and files of a job that never got its record."""
+    try:
+        entries = list(os.scandir(store.folder))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        job_id = entry.name.lstrip(".").split(".")[0]
+        temporary = entry.name.startswith(".") and entry.name.endswith(".tmp")
+        if not is_id(job_id) or (not temporary and os.path.exists(store.path(job_id, ".json"))):
+            continue
+        try:
+            if entry.stat().st_mtime <= before and not store.is_alive(job_id):
+                os.unlink(entry.path)
+        except FileNotFoundError:
+            continue

@@ -1,0 +1,68 @@
+"""Owns ``health``: whether agents could run here now, and what to do if not. Starts nothing, mends nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from codex_agent import __version__, codex, settings, tmux
+from codex_agent.answers import Check, Health
+from codex_agent.errors import CodexAgentError, MissingProgram
+from codex_agent.store import Store
+
+
+def check(environ: Mapping[str, str]) -> Health:
+    """Looks at everything, however much of it is amiss."""
+    store = Store(settings.home(environ))
+    checks = []
+    configured: str | None = None
+    try:
+        configured = settings.load(environ).codex
+        checks.append(Check("settings", True, True, settings.config_path(environ), None))
+    except CodexAgentError as error:
+        checks.append(Check("settings", False, True, error.message, error.hint))
+    checks.append(_tmux(environ))
+    checks.extend(_codex(configured, environ, store))
+    checks.append(_home(store))
+    return Health(all(one.ok for one in checks if one.needed), __version__, checks)
+
+
+def _tmux(environ: Mapping[str, str]) -> Check:
+    try:
+        return Check("tmux", True, True, f"tmux {tmux.version(environ)}", None)
+    except MissingProgram as error:
+        return Check("tmux", False, True, error.message, error.hint)
+
+
+def _codex(configured: str | None, environ: Mapping[str, str], store: Store) -> list[Check]:
+    try:
+        found = codex.find(configured, environ, os.path.join(store.home, "cache"))
+    except MissingProgram as error:
+        return [Check("codex", False, True, error.message, error.hint)]
+    detail = f"Codex {found.version} at {found.path} (from {found.origin})"
+    known = codex.is_known(found.version)
+    if not known:
+        detail += f"; tried with {codex.KNOWN_OLDEST} to {codex.KNOWN_NEWEST} only"
+    checks = [Check("codex", True, True, detail, None)]
+    codex_home = environ.get("CODEX_HOME") or os.path.join(
+        environ.get("HOME") or os.path.expanduser("~"), ".codex"
+    )
+    try:
+        state, told = codex.login_state(found, environ, codex_home)
+    except MissingProgram as error:
+        return [*checks, Check("login", False, True, error.message, error.hint)]
+    fix = (
+        "Run `codex login`, or set CODEX_API_KEY (codex exec does not read OPENAI_API_KEY)."
+        if state == "none"
+        else None
+    )
+    checks.append(Check("login", state != "none", True, told, fix))
+    return checks
+
+
+def _home(store: Store) -> Check:
+    try:
+        store.prepare()
+    except CodexAgentError as error:
+        return Check("home", False, True, error.message, error.hint)
+    return Check("home", True, True, store.folder, None)

@@ -1,0 +1,106 @@
+"""Owns what readers ask about jobs: one, all, wait for them. Settles a job whose supervisor turns out dead.
+
+The record is the answer: no rollout is parsed here and no process started. Must never write anything but, through
+``settle``, the end of a job that has no supervisor.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from codex_agent.errors import CodexAgentError, JobNotFound, StoreUnwritable
+from codex_agent.model import TERMINAL, Job, JobList, Problem, Record, stamp
+from codex_agent.settle import settle
+from codex_agent.store import Store
+from codex_agent.verdict import job_view
+
+
+def view(store: Store, job_id: str) -> Job:
+    """One job as it is now. ``job_id`` is a whole id (see ``Store.resolve``)."""
+    return _view(store, store.load(job_id))
+
+
+def _view(store: Store, record: Record) -> Job:
+    if record.facts.ended_at is not None:
+        return job_view(record, alive=False, now=time.time())
+    if store.is_alive(record.id):
+        return job_view(record, alive=True, now=time.time())
+    try:
+        # The lock is looked at again, and the record read again, under the settle lock.
+        record = settle(store, record.id, by="reader")
+    except StoreUnwritable:
+        return job_view(record, alive=False, now=time.time())  # true all the same, only not written down
+    return job_view(record, alive=record.facts.ended_at is None, now=time.time())
+
+
+def several(store: Store, ids: Iterable[str]) -> JobList:
+    """These jobs as they are now, in the order given."""
+    return JobList(stamp(), [view(store, job_id) for job_id in ids], [])
+
+
+def listing(store: Store, *, status: str | None = None, limit: int | None = None) -> JobList:
+    """All jobs, living ones first, then the newest; of one status and at most ``limit`` if told so."""
+    records, problems = store.load_all()
+    jobs: list[Job] = []
+    for record in records:
+        try:
+            jobs.append(_view(store, record))
+        except JobNotFound:
+            continue  # deleted meanwhile
+        except CodexAgentError as error:
+            problems.append(Problem(record.id, store.path(record.id, ".json"), error.code, error.message))
+    if status is not None:
+        jobs = [job for job in jobs if job.status == status]
+    jobs.sort(key=lambda job: job.created_at, reverse=True)
+    jobs.sort(key=lambda job: job.status in TERMINAL)
+    return JobList(stamp(), jobs if limit is None else jobs[:limit], sorted(problems, key=lambda one: one.id))
+
+
+def wait(store: Store, ids: Sequence[str], *, wait_any: bool = False, timeout_s: float | None = None) -> bool:
+    """Sleeps until all of these jobs have ended (with ``wait_any``: one of them). False at the time-out.
+
+    One thread a job sleeps on that job's lock in the kernel: no polling, woken when the supervisor lets go. The
+    threads are daemons; one that is still asleep at the time-out dies with the process.
+    """
+    ended: set[str] = set()
+    troubles: list[BaseException] = []
+    news = threading.Condition()
+
+    def follow(job_id: str) -> None:
+        try:
+            _sleep_until_ended(store, job_id)
+        except BaseException as error:
+            troubles.append(error)
+        with news:
+            ended.add(job_id)
+            news.notify()
+
+    wanted = set(ids)
+    for job_id in wanted:
+        threading.Thread(target=follow, args=(job_id,), daemon=True).start()
+    with news:
+        done = news.wait_for(lambda: bool(ended) if wait_any else ended == wanted, timeout_s)
+    if troubles:
+        raise troubles[0]
+    return done
+
+
+def wait_in_thread(store: Store, job_id: str) -> Callable[[float], bool]:
+    """Begins to wait for one job's end; the function returned sleeps up to that many seconds for it."""
+    ended = threading.Event()
+
+    def follow() -> None:
+        try:
+            _sleep_until_ended(store, job_id)
+        finally:
+            ended.set()
+
+    threading.Thread(target=follow, daemon=True).start()
+    return ended.wait
+
+
+def _sleep_until_ended(store: Store, job_id: str) -> None:
+    while view(store, job_id).status not in TERMINAL:
+        store.wait_dead(job_id)

@@ -1,0 +1,270 @@
+"""Owns what the operating system knows: processes, their parents and birth, and the ties between them.
+
+What only Linux has (subreaper, parent-death signal, /proc, pidfd) is here and nowhere else. Elsewhere the
+fallbacks are: no subreaper and no death signal (an orphan of a killed supervisor is found by the reader that
+settles the job), ``ps`` instead of /proc, and plain ``kill`` after a look at the start time.
+
+Must never signal a process by name, nor one whose start time it has not just compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+
+from codex_agent.model import Process
+
+LINUX = sys.platform.startswith("linux")
+
+# In the environment of everything a job starts: `<job id>.<nonce>`; how a job's processes are recognised.
+MARK = "CODEX_AGENT_MARK"
+# In the environment of a tmux server that `start` had to launch. Such a server may have been launched from
+# inside a job, and is that job's descendant by birth only: other jobs and people live in it.
+BORDER = "CODEX_AGENT_SERVER"
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_PF_KTHREAD = 0x00200000  # include/linux/sched.h
+_SWEEP_PAUSE_S = 0.01
+_LOOKS_AT_EXEC, _EXEC_PAUSE_S = 6, 0.002
+
+
+def _prctl() -> Callable[[int, int], None]:
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def call(option: int, value: int) -> None:
+        if libc.prctl(option, value, 0, 0, 0) != 0:
+            errno = ctypes.get_errno()
+            raise OSError(errno, os.strerror(errno))
+
+    return call
+
+
+def become_subreaper() -> None:
+    """From now on orphaned descendants of this process become its children (Linux; elsewhere nothing)."""
+    if LINUX:
+        _prctl()(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def dies_with_parent() -> Callable[[], None]:
+    """A ``preexec_fn`` after which the child gets SIGKILL when the calling process dies (Linux).
+
+    Everything is looked up here, before the fork. The child checks that its parent is still the caller, since
+    a parent that died before the call would never be noticed.
+    """
+    if not LINUX:
+        return lambda: None
+    prctl = _prctl()
+    parent = os.getpid()
+
+    def in_child() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return in_child
+
+
+def boot_id() -> str | None:
+    """What changes with every boot; None where the system does not tell."""
+    if LINUX:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    try:
+        # sysctl answers with the boot's time on macOS and the BSDs.
+        answer = subprocess.run(
+            ["/usr/sbin/sysctl", "-n", "kern.boottime"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None
+
+
+def identify(pid: int) -> Process:
+    """The process with this pid, with its birth. Raises ProcessLookupError if there is none."""
+    return Process(pid=pid, start_ticks=_stat(pid)[1])
+
+
+def is_same(process: Process) -> bool:
+    """Whether exactly this process (not a later one with its pid) still exists and is no zombie."""
+    try:
+        _, ticks, state = _stat(process.pid)
+    except ProcessLookupError:
+        return False
+    return ticks == process.start_ticks and state not in ("Z", "X")
+
+
+def send(process: Process, number: int) -> bool:
+    """Signals exactly this process; False if it is gone. Raises PermissionError if it is not ours."""
+    if not LINUX:
+        if not is_same(process):
+            return False
+        try:
+            os.kill(process.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+    try:
+        handle = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        # The handle pins the process; only after that does comparing its birth prove anything.
+        if not is_same(process):
+            return False
+        signal.pidfd_send_signal(handle, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def descendants(root: int) -> list[Process]:
+    """Every process below ``root``, zombies and whatever stands behind a border left out."""
+    children: dict[int, list[tuple[int, int, str]]] = {}
+    for pid in _pids():
+        try:
+            parent, ticks, state = _stat(pid)
+        except ProcessLookupError:
+            continue
+        children.setdefault(parent, []).append((pid, ticks, state))
+    found: list[Process] = []
+    queue = [root]
+    while queue:
+        for pid, ticks, state in children.get(queue.pop(), ()):
+            if state in ("Z", "X") or f"{BORDER}=1" in (_environ(pid) or ()):
+                continue
+            found.append(Process(pid, ticks))
+            queue.append(pid)
+    return found
+
+
+def marked(mark: str) -> list[Process]:
+    """Every living process that carries this job mark in the environment it was started with.
+
+    A process that is in the middle of an exec shows no environment at all for a moment (Linux: the new memory is
+    there, its ``env_end`` not yet; seen once in some hundred kills), so one without any is looked at again.
+    """
+    entry = f"{MARK}={mark}"
+    found: list[Process] = []
+    me = os.getpid()
+    unsure = [pid for pid in _pids() if pid != me]
+    for _ in range(_LOOKS_AT_EXEC):
+        looked_at, unsure = unsure, []
+        for pid in looked_at:
+            environ = _environ(pid)
+            if environ is None:
+                continue
+            if not environ and _is_program(pid):
+                unsure.append(pid)
+            elif entry in environ:
+                with contextlib.suppress(ProcessLookupError):
+                    found.append(identify(pid))
+        if not unsure:
+            break
+        time.sleep(_EXEC_PAUSE_S)
+    return [process for process in found if is_same(process)]
+
+
+def sweep(find: Callable[[], Iterable[Process]], timeout_s: float = 5.0) -> list[Process]:
+    """Kills what ``find`` finds until it finds nothing; returns what was still there at the time-out.
+
+    Reaps this process's own dead children meanwhile, so that they do not stay as zombies.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        rest = list(find())
+        if not rest or time.monotonic() > deadline:
+            return rest
+        for process in rest:
+            send(process, signal.SIGKILL)
+        reap()
+        time.sleep(_SWEEP_PAUSE_S)
+
+
+def reap() -> list[tuple[int, int]]:
+    """Collects every child that has ended: pid and wait status."""
+    ended: list[tuple[int, int]] = []
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if pid == 0:
+            return ended
+        ended.append((pid, status))
+
+
+def _pids() -> list[int]:
+    if LINUX:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return list(_ps())
+
+
+def _stat(pid: int) -> tuple[int, int, str]:
+    """Parent, start time and state letter of a process. Raises ProcessLookupError."""
+    if not LINUX:
+        try:
+            return _ps()[pid]
+        except KeyError:
+            raise ProcessLookupError(pid) from None
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            line = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        raise ProcessLookupError(pid) from None
+    # The command name stands in parentheses and may hold anything, so count from the last one (proc(5)).
+    fields = line[line.rindex(b")") + 2 :].split()
+    return int(fields[1]), int(fields[19]), fields[0].decode("ascii")
+
+
+def _is_program(pid: int) -> bool:
+    """Whether this is a living program of ours: no zombie, no kernel thread, no other person's."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            line = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    fields = line[line.rindex(b")") + 2 :].split()
+    return fields[0] not in (b"Z", b"X") and not int(fields[6]) & _PF_KTHREAD
+
+
+def _environ(pid: int) -> list[str] | None:
+    """The environment a process was started with; None if it is gone, or another person's."""
+    if not LINUX:
+        return _ps_environ(pid)
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return [os.fsdecode(entry) for entry in file.read().split(b"\0") if entry]
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None
+
+
+def _ps() -> dict[int, tuple[int, int, str]]:
+    out = subprocess.run(
+        ["/bin/ps", "-axo", "pid=,ppid=,stat=,lstart="], capture_output=True, text=True, check=True
+    ).stdout
+    table = {}
+    for line in out.splitlines():
+        pid, parent, state, started = line.split(None, 3)
+        ticks = int(time.mktime(time.strptime(started.strip())))
+        table[int(pid)] = (int(parent), ticks, state[0])
+    return table
+
+
+def _ps_environ(pid: int) -> list[str]:
+    out = subprocess.run(
+        ["/bin/ps", "-Eww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout
+    return out.split()

@@ -1,0 +1,218 @@
+"""Owns the words every part shares: a job's record, the facts in it, and the public face of a job.
+
+Plain dataclasses, so that the supervisor and the commands that are called all day load no validation library;
+``schema.py`` makes the JSON Schema from these same classes. A field's ``doc`` is its line in docs/formats.md.
+This module never reads or writes a file and never decides what a status is (``verdict.py`` does).
+
+Times are UTC, ISO 8601 with milliseconds and a final ``Z``. Durations carry their unit in the name.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+RECORD_VERSION = 1
+
+Status = Literal["pending", "running", "completed", "failed", "interrupted"]
+TurnState = Literal["starting", "working", "reconnecting"]
+Mode = Literal["exec"]
+TurnMark = Literal["open", "completed", "failed", "aborted"]
+
+TERMINAL: frozenset[str] = frozenset({"completed", "failed", "interrupted"})
+SUMMARY_CHARS = 500
+PROMPT_HEAD_CHARS = 100
+
+# Sandbox modes Codex takes; the last one removes the sandbox and must be asked for by its full name.
+SANDBOXES = ("read-only", "workspace-write", "danger-full-access")
+
+
+def doc(text: str, **kwargs: Any) -> Any:
+    """A dataclass field with its documentation (``kwargs`` as for ``dataclasses.field``)."""
+    return field(metadata={"doc": text}, **kwargs)
+
+
+def stamp(at: float | None = None) -> str:
+    """``at`` (seconds since the epoch; now by default) as ``2026-11-21T09:18:43.058Z``."""
+    at = time.time() if at is None else at
+    whole = int(at)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((at - whole) * 1000):03d}Z"
+
+
+@dataclass(slots=True)
+class Tokens:
+    """What the thread has used so far. Totals of the whole thread, as Codex counts them."""
+
+    input: int = doc("Input tokens of the thread, cached ones included.", default=0)
+    cached_input: int = doc("The part of `input` that came from the cache.", default=0)
+    output: int = doc("Output tokens, reasoning included.", default=0)
+    reasoning: int = doc("The part of `output` spent on reasoning.", default=0)
+    total: int = doc("Input plus output.", default=0)
+    context_window: int | None = doc("The model's context window; null until Codex tells.", default=None)
+    context_used_pct: float | None = doc(
+        "The last request's tokens against the window: what is in the context now. 0 to 100.", default=None
+    )
+
+
+@dataclass(slots=True)
+class Failure:
+    """Why a job is not `completed`."""
+
+    reason: str = doc(
+        "Machine-readable: exit_code, signal, killed, interrupted, timeout_inactivity, timeout_total, "
+        "spawn_failed, auth, usage_limit, rate_limit, quota, context_window, model_error, model_unknown, "
+        "overloaded, network, bad_request, bad_config, not_a_repo, input_too_large, sandbox, no_turn, "
+        "turn_aborted, unknown."
+    )
+    message: str = doc("One sentence for a person.")
+    hint: str | None = doc("What to do about it.", default=None)
+    exit_code: int | None = doc("Codex's exit status, if it exited.", default=None)
+    signal: int | None = doc("The signal that ended Codex, if one did.", default=None)
+    last_stderr: str | None = doc("The last telling line Codex wrote to stderr.", default=None)
+
+
+@dataclass(slots=True)
+class Job:
+    """The public face of one job: what every `--json` prints of it."""
+
+    id: str = doc("8 hexadecimal characters.")
+    name: str | None = doc("The name given with `--name`; works wherever an id does.")
+    status: Status = doc("pending, running, completed, failed or interrupted.")
+    turn_state: TurnState | None = doc(
+        "What the agent does right now: starting, working or reconnecting; null once the job has ended."
+    )
+    turn_state_reason: str | None = doc("Why, where the state alone does not say it (reconnecting).")
+    mode: Mode = doc("exec: the agent does its task and ends.")
+    prompt: str = doc("The first 100 characters of the prompt as it was given.")
+    model: str | None = doc("The model Codex really uses; before it tells, the one asked for, or null.")
+    reasoning: str | None = doc("The reasoning effort, in the same way.")
+    sandbox: str = doc("read-only, workspace-write or danger-full-access.")
+    cwd: str = doc("The agent's working directory, absolute.")
+    parent_session: str | None = doc("What `--parent-session` said.")
+    thread_id: str | None = doc("Codex's id of the thread; null until Codex reports it.")
+    rollout: str | None = doc("The thread's rollout file, absolute; null until it is there.")
+    tmux_session: str = doc("The tmux session's name.")
+    tmux_socket: str | None = doc("The tmux server's socket path; null until the session was made.")
+    created_at: str = doc("When `start` made the record.")
+    started_at: str | None = doc("When Codex was running.")
+    completed_at: str | None = doc("When the job ended, however it ended.")
+    elapsed_ms: int = doc("From `started_at` (else `created_at`) to the end, or to now.")
+    last_activity_at: str | None = doc("When Codex last did something; reconnecting does not count.")
+    tokens: Tokens | None = doc("Null until Codex has counted any.")
+    files_modified: list[str] = doc("Every path changed through Codex, in order, relative to `cwd` when inside.")
+    summary: str | None = doc("The first 500 characters of the agent's last message.")
+    exit_code: int | None = doc("Codex's exit status; null while it runs or if a signal ended it.")
+    failure: Failure | None = doc("Null while the job runs and when it completed.")
+    warnings: list[str] = doc("What went wrong without deciding the job (a log that could not be written, ...).")
+
+
+@dataclass(slots=True)
+class JobList:
+    """What every command that speaks of several jobs prints."""
+
+    generated_at: str = doc("When this was put together.")
+    jobs: list[Job] = doc("The jobs.")
+    problems: list[Problem] = doc("Jobs that could not be read, or not be dealt with.")
+
+
+@dataclass(slots=True)
+class Problem:
+    """A job that could not be spoken of, or to which what was asked could not be done."""
+
+    id: str = doc("The job's id (of a record that cannot be read: what its file name says).")
+    file: str | None = doc("The record's file, if the trouble is with that; it is left as it is.")
+    code: str = doc("As in errors: record_unreadable, record_too_new, bad_state, ...")
+    message: str = doc("What is wrong.")
+
+
+@dataclass(slots=True)
+class Request:
+    """What was asked for; written once, by `start`."""
+
+    mode: Mode = doc("exec.")
+    prompt_head: str = doc("The first 100 characters of the prompt as given.")
+    prompt_chars: int = doc("Length of the prompt that Codex gets, in characters.")
+    cwd: str = doc("Working directory, absolute.")
+    sandbox: str = doc("Sandbox mode.")
+    model: str | None = doc("Model asked for; null leaves it to Codex's configuration.", default=None)
+    reasoning: str | None = doc("Reasoning effort asked for; null leaves it to Codex.", default=None)
+    parent_session: str | None = doc("Who started it, if it said so.", default=None)
+    timeout_s: float = doc("Inactivity time-out; 0 is none.", default=3600.0)
+    max_time_s: float = doc("Total time-out; 0 is none.", default=0.0)
+    notify_on_complete: list[str] | None = doc("Command run at the end, as words.", default=None)
+    argv: list[str] = doc("Codex's exact command line; the prompt goes in on stdin.", default_factory=list)
+    codex_version: str | None = doc("Version of the Codex that was started.", default=None)
+    codex_home: str = doc("The CODEX_HOME the agent runs with.", default="")
+
+
+@dataclass(slots=True)
+class Process:
+    """A process, so that its pid cannot be mistaken for a later one."""
+
+    pid: int = doc("Process id.")
+    start_ticks: int = doc("Its start time in kernel clock ticks since boot (0 where unknown).")
+
+
+@dataclass(slots=True)
+class Turn:
+    """How the thread's last turn stands, as one witness (the stream or the rollout) tells it."""
+
+    state: TurnMark | None = doc("Null before the first turn.", default=None)
+    count: int = doc("Turns started.", default=0)
+    started_at: str | None = doc("When the last one started.", default=None)
+    ended_at: str | None = doc("When it ended.", default=None)
+    error: str | None = doc("Codex's own words for what failed it.", default=None)
+    error_info: str | None = doc(
+        "Codex's error kind from the rollout (`codex_error_info`), flattened.", default=None
+    )
+
+
+@dataclass(slots=True)
+class Facts:
+    """What happened, as seen by whoever saw it. Nothing in here is an opinion."""
+
+    tmux_socket: str | None = doc("tmux server's socket path.", default=None)
+    boot_id: str | None = doc("The kernel's boot id when the job started.", default=None)
+    supervisor: Process | None = doc("The supervisor.", default=None)
+    codex: Process | None = doc("Codex itself.", default=None)
+    started_at: str | None = doc("Codex was running.", default=None)
+    thread_id: str | None = doc("From Codex's `thread.started`.", default=None)
+    rollout: str | None = doc("Its rollout.", default=None)
+    model: str | None = doc("What the rollout says was used.", default=None)
+    reasoning: str | None = doc("What the rollout says was used.", default=None)
+    turn: Turn = doc("The last turn, by the event stream.", default_factory=Turn)
+    rollout_turn: Turn = doc("The last turn, by the rollout.", default_factory=Turn)
+    reconnecting: str | None = doc("Codex's words, while it only reconnects.", default=None)
+    last_activity_at: str | None = doc("Last event that was work.", default=None)
+    tokens: Tokens | None = doc("Thread totals.", default=None)
+    files: list[str] = doc("Absolute paths changed, in order, each once.", default_factory=list)
+    last_message: str | None = doc("The agent's last message, whole.", default=None)
+    exit_code: int | None = doc("Codex's exit status.", default=None)
+    exit_signal: int | None = doc("The signal that ended Codex.", default=None)
+    exited_at: str | None = doc("When Codex was reaped.", default=None)
+    last_stderr: str | None = doc("Last telling stderr line.", default=None)
+    stop_reason: str | None = doc(
+        "Why the supervisor ended Codex: killed, closed, interrupted, timeout_inactivity, timeout_total.",
+        default=None,
+    )
+    lost: str | None = doc("The supervisor died first: `supervisor`, `reboot` or `start`.", default=None)
+    ended_at: str | None = doc("The job's end; set once, last.", default=None)
+    settled_by: str | None = doc("Who wrote the end: supervisor, guardian or reader.", default=None)
+    stdout_bytes: int = doc("Bytes Codex wrote to stdout.", default=0)
+    stderr_bytes: int = doc("Bytes Codex wrote to stderr.", default=0)
+    warnings: list[str] = doc("Troubles that decided nothing.", default_factory=list)
+
+
+@dataclass(slots=True)
+class Record:
+    """One job on disk: `<id>.json`."""
+
+    version: int
+    id: str
+    name: str | None
+    created_at: str
+    mark: str
+    tmux_session: str
+    request: Request
+    facts: Facts

@@ -1,0 +1,352 @@
+"""Owns what a rollout's records add up to: ``RolloutState``, and ``Fold``, which puts them in one by one.
+
+Never opens a file and never decides whether a job is well: a turn that Codex calls complete is "completed"
+here. The shapes are those of Codex 0.98 to 0.169, measured on samples that those versions wrote
+(tests/fixtures/rollouts):
+
+* 0.98 marks no turns at all (``turn_state`` stays None, except after an interruption).
+* A failed turn is a ``task_complete`` with ``error`` from 0.150 on; before, it cannot be told from a good one
+  here.
+* Which files changed is said by ``FileChange`` items from 0.150 on, by ``patch_apply_end`` events in 0.133,
+  and before that only by the ``apply_patch`` calls and their outputs.
+* Tokens are the thread's totals. When a request overflows the context, Codex overwrites its counters (0, 0,
+  and the window as the total) and counts on from there; the totals here keep what was used before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..model import Tokens
+from . import patches
+from .usage import Usage, mapping, text
+
+RolloutTurn = Literal["open", "completed", "failed", "aborted"]
+
+
+@dataclass(slots=True)
+class RolloutState:
+    """What one thread's rollout says so far. Times are Codex's: UTC, ISO 8601, milliseconds, ``Z``."""
+
+    thread_id: str | None = None
+    cwd: str | None = None
+    cli_version: str | None = None
+    source: str | None = None
+    """Where the thread comes from: ``exec``, ``cli``, ``vscode`` or ``subagent``."""
+    model: str | None = None
+    reasoning: str | None = None
+    """The effort the last turn ran with; None if Codex left it to the model."""
+    sandbox: str | None = None
+    approval: str | None = None
+    tokens: Tokens | None = None
+    files: dict[str, None] = field(default_factory=dict)
+    """Absolute paths that were changed through Codex, in order; a move counts as both paths."""
+    last_message: str | None = None
+    turn_state: RolloutTurn | None = None
+    """How the last turn stands; None before the first, and for versions that do not mark turns (0.98)."""
+    turn_id: str | None = None
+    turns_started: int = 0
+    turns_completed: int = 0
+    turn_started_at: str | None = None
+    turn_ended_at: str | None = None
+    turn_error: str | None = None
+    turn_error_info: str | None = None
+    """Codex's kind of error as one string: ``context_window_exceeded``, ``http_connection_failed:401``."""
+    last_record_at: str | None = None
+
+
+class Fold:
+    """Puts records into a state, in file order. Their kinds are the words of ``HANDLERS``."""
+
+    def __init__(self, thread_id: str | None = None) -> None:
+        self.state = RolloutState(thread_id=thread_id)
+        self.changes = 0
+        """Grows whenever a record was put into the state."""
+        self.bad = 0
+        self.has_items = False
+        """This file's Codex records file changes itself, so tool calls need not be read."""
+        self.own_from = 0
+        """First ordinal that is this thread's own; what is before was copied from its parent."""
+        self.calls: dict[str, list[str]] = {}
+        """apply_patch calls that have no output yet: call id to paths."""
+        self._waiting: dict[bytes, bytes] = {}
+        self._turns: set[str] = set()
+        self._at: str | None = None  # of the record that is being put in
+        self._copied = False
+        self._error: dict[str, Any] | None = None
+        self._usage = Usage()
+
+    @property
+    def plain(self) -> bool:
+        """Whether only a record's kind decides if it matters, because no copied history is passing by."""
+        return not self._copied and self.own_from == 0
+
+    def keep(self, kind: bytes, line: bytes) -> None:
+        """A record of which only the last one counts: it is decoded when somebody asks (``settle``)."""
+        if self._copied:
+            return
+        if kind == b"token_count":
+            if line.find(b'"token_count","info":null', 0, 200) >= 0:
+                return
+            if line.find(b'"total_token_usage":{"input_tokens":0,', 0, 200) >= 0:
+                # An overflow: what was counted before must be known first.
+                self.settle()
+                self._apply(kind, line)
+                return
+        if not line.endswith(b"}}"):
+            self.bad += 1  # torn by a crash; it must not displace the sound one before it
+            return
+        # Taken out first, so that the order stays that of the last arrivals.
+        self._waiting.pop(kind, None)
+        self._waiting[kind] = line
+
+    def settle(self) -> None:
+        """Bring the state up to date with every record that was kept."""
+        for kind in list(self._waiting):
+            self._settle(kind)
+
+    def _settle(self, kind: bytes) -> None:
+        line = self._waiting.pop(kind, None)
+        if line is not None:
+            self._apply(kind, line)
+
+    def put(self, kind: bytes, line: bytes) -> None:
+        """Decode one record and put it into the state; one that cannot be decoded is counted in ``bad``."""
+        if not self._copied or kind in (b"session_meta", b"task_started"):
+            self._apply(kind, line)
+
+    def _apply(self, kind: bytes, line: bytes) -> None:
+        try:
+            record = json.loads(line.decode())
+            if b"\\ud" in line or b"\\uD" in line:  # half a character would fail whoever writes it on
+                json.dumps(record, ensure_ascii=False).encode()
+        except (ValueError, RecursionError):
+            self.bad += 1
+            return
+        payload = record.get("payload") if isinstance(record, dict) else None
+        if not isinstance(payload, dict):
+            self.bad += 1
+            return
+        self._at = text(record, "timestamp")
+        HANDLERS[kind](self, payload)
+        self.changes += 1
+
+    # -- who and with what
+
+    def session_meta(self, payload: dict[str, Any]) -> None:
+        state, thread = self.state, text(payload, "id")
+        if thread is None or (state.thread_id is not None and thread != state.thread_id):
+            return  # the parent's, copied into a fork
+        state.thread_id = thread
+        state.cwd = text(payload, "cwd") or state.cwd
+        state.cli_version = text(payload, "cli_version") or state.cli_version
+        source = payload.get("source")
+        if isinstance(source, dict):  # {"subagent": ...}
+            source = next(iter(source), None)
+        state.source = source if isinstance(source, str) else state.source
+        start = payload.get("subagent_history_start_ordinal")
+        if isinstance(start, int):
+            self.own_from = start
+
+    def settings(self, payload: dict[str, Any]) -> None:
+        """``turn_context``, or the settings in ``thread_settings_applied``."""
+        inner = payload.get("thread_settings")
+        if isinstance(inner, dict):
+            payload = inner
+        mode = mapping(mapping(payload, "collaboration_mode"), "settings")
+        state = self.state
+        state.cwd = text(payload, "cwd") or state.cwd
+        state.model = text(payload, "model") or state.model
+        state.approval = text(payload, "approval_policy") or state.approval
+        state.sandbox = _sandbox(payload) or state.sandbox
+        state.reasoning = (
+            text(payload, "effort") or text(payload, "reasoning_effort") or text(mode, "reasoning_effort")
+        )
+
+    # -- turns
+
+    def task_started(self, payload: dict[str, Any]) -> None:
+        state, turn = self.state, text(payload, "turn_id")
+        self._copied = self._older_than_thread(turn)
+        if self._copied or (turn is not None and turn in self._turns):
+            return
+        if turn is not None:
+            self._turns.add(turn)
+        state.turn_state, state.turn_id = "open", turn
+        state.turn_started_at, state.turn_ended_at = self._at, None
+        state.turn_error = state.turn_error_info = self._error = None
+        state.turns_started += 1
+        self._usage.window(payload.get("model_context_window"))
+        self.state.tokens = self._usage.tokens
+
+    def task_complete(self, payload: dict[str, Any]) -> None:
+        message = text(payload, "last_agent_message")
+        error = payload.get("error")
+        if not isinstance(error, dict):
+            error = self._error if message is None else None
+        if not self._end("failed" if error else "completed", payload):
+            return
+        if error:
+            self.state.turn_error = text(error, "message")
+            self.state.turn_error_info = flatten(error.get("codex_error_info"))
+        if message is None:
+            self._settle(b"AgentMessage")
+            self._settle(b"agent_message")
+        else:
+            self._waiting.pop(b"AgentMessage", None)
+            self._waiting.pop(b"agent_message", None)
+            self.state.last_message = message
+
+    def turn_aborted(self, payload: dict[str, Any]) -> None:
+        self._end("aborted", payload)
+
+    def _end(self, how: RolloutTurn, payload: dict[str, Any]) -> bool:
+        """Whether this is the end of the current turn and not a late word about an earlier one.
+
+        Ids that were never started are taken for the current turn's: a review's start and end carry different
+        ones, and 0.98 gives none.
+        """
+        state, turn = self.state, text(payload, "turn_id")
+        if self._older_than_thread(turn):
+            return False
+        if turn in self._turns and (turn != state.turn_id or state.turn_state != "open"):
+            return False
+        if turn is None and state.turn_state not in ("open", None):
+            return False
+        if turn is not None:
+            self._turns.add(turn)
+        state.turn_state, state.turn_ended_at = how, self._at
+        state.turn_id = state.turn_id if turn is None else turn
+        if how == "completed":
+            state.turns_completed += 1
+        return True
+
+    def error(self, payload: dict[str, Any]) -> None:
+        """Kept until the turn ends: one that the agent got over is none."""
+        self._error = payload if self.state.turn_state == "open" else None
+
+    def user_message(self, _payload: dict[str, Any]) -> None:
+        if self.state.turns_started == 0:  # 0.98: the only sign of a new turn
+            self.state.turn_state = self.state.turn_ended_at = None
+
+    def _older_than_thread(self, turn: str | None) -> bool:
+        """Whether a turn is older than its thread: then it was copied from the thread this one forked from.
+
+        Both ids are UUIDv7, whose first 48 bits are the time.
+        """
+        thread = self.state.thread_id
+        if turn is None or thread is None or len(turn) != 36 or len(thread) != 36:
+            return False
+        return turn[14] == thread[14] == "7" and turn[:13] < thread[:13]
+
+    # -- what was said and done
+
+    def agent_message(self, payload: dict[str, Any]) -> None:
+        item = payload.get("item")
+        if not isinstance(item, dict):
+            self.state.last_message = text(payload, "message") or self.state.last_message
+            return
+        if self._older_than_thread(text(payload, "turn_id")):
+            return
+        parts = item.get("content")
+        texts = [text(part, "text") or "" for part in parts] if isinstance(parts, list) else []
+        self.state.last_message = "".join(texts) or self.state.last_message
+
+    def file_change(self, payload: dict[str, Any]) -> None:
+        """A ``FileChange`` item, or 0.133's ``patch_apply_end``."""
+        item = payload.get("item")
+        if not isinstance(item, dict):
+            item = payload
+        changes = item.get("changes")
+        if item.get("status") != "completed" or not isinstance(changes, dict):
+            return
+        if self._older_than_thread(text(payload, "turn_id")):
+            return
+        for path, change in changes.items():
+            self._changed(path)
+            moved = text(change, "move_path")
+            if moved:
+                self._changed(moved)
+
+    def call(self, payload: dict[str, Any]) -> None:
+        """A tool call of a Codex that records no file changes."""
+        call = text(payload, "call_id")
+        if call is None:
+            return
+        self._settle(b"turn_context")
+        folder = self.state.cwd or "/"
+        if payload.get("type") == "custom_tool_call":
+            patch = text(payload, "input") if payload.get("name") == "apply_patch" else None
+            about = patches.paths(patch or "", folder)
+        elif payload.get("type") == "local_shell_call":
+            about = patches.of_function_call(json.dumps(mapping(payload, "action")), folder)
+        else:
+            about = patches.of_function_call(text(payload, "arguments") or "", folder)
+        if about:
+            self.calls[call] = about
+
+    def output(self, payload: dict[str, Any]) -> None:
+        about = self.calls.pop(text(payload, "call_id") or "", [])
+        if about and patches.succeeded(payload.get("output")):
+            for path in about:
+                self._changed(path)
+
+    def _changed(self, path: str) -> None:
+        self.state.files[os.path.normpath(os.path.join(self.state.cwd or "/", path))] = None
+
+    # -- tokens
+
+    def token_count(self, payload: dict[str, Any]) -> None:
+        self._usage.count(mapping(payload, "info"))
+        self.state.tokens = self._usage.tokens
+
+    def token_usage_record(self, payload: dict[str, Any]) -> None:
+        self._usage.record(payload)
+        self.state.tokens = self._usage.tokens
+
+
+def flatten(info: Any) -> str | None:
+    """``codex_error_info`` as one string: its word, and the HTTP status where there is one."""
+    if isinstance(info, str):
+        return info
+    if isinstance(info, dict) and info:
+        word, inner = next(iter(info.items()))
+        details = list(inner.values()) if isinstance(inner, dict) else [inner]
+        return ":".join([str(word), *(str(one) for one in details[:1] if isinstance(one, (str, int)))])
+    return None
+
+
+def _sandbox(payload: dict[str, Any]) -> str | None:
+    named = text(mapping(payload, "sandbox_policy"), "type")
+    if named is not None:
+        return named
+    # thread_settings_applied speaks of permission profiles only.
+    if text(mapping(payload, "permission_profile"), "type") == "disabled":
+        return "danger-full-access"
+    profile = text(mapping(payload, "active_permission_profile"), "id")
+    return {":workspace": "workspace-write", ":read-only": "read-only"}.get(profile or "")
+
+
+HANDLERS: dict[bytes, Callable[[Fold, dict[str, Any]], None]] = {
+    b"session_meta": Fold.session_meta,
+    b"turn_context": Fold.settings,
+    b"thread_settings_applied": Fold.settings,
+    b"task_started": Fold.task_started,
+    b"task_complete": Fold.task_complete,
+    b"turn_aborted": Fold.turn_aborted,
+    b"error": Fold.error,
+    b"user_message": Fold.user_message,
+    b"AgentMessage": Fold.agent_message,
+    b"agent_message": Fold.agent_message,
+    b"FileChange": Fold.file_change,
+    b"patch_apply_end": Fold.file_change,
+    b"token_count": Fold.token_count,
+    b"token_usage_record": Fold.token_usage_record,
+    b"call": Fold.call,
+    b"output": Fold.output,
+}
+"""Every kind of record that says something for the state, and what puts it in."""

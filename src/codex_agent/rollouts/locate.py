@@ -1,0 +1,97 @@
+"""Owns where a thread's rollout lies below CODEX_HOME. The id decides; it never guesses by cwd or time.
+
+Layout, as Codex 0.98 to 0.169 write it: ``sessions/YYYY/MM/DD/rollout-<local time>-<thread id>.jsonl``, by
+the local date of the thread's creation; ``codex archive`` moves the file to ``archived_sessions/`` (flat).
+Cold files may be compressed to ``.jsonl.zst``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+_DAY = 86400.0
+
+
+def find(codex_home: str, thread_id: str) -> str | None:
+    """The rollout of exactly this thread, absolute if ``codex_home`` is; None while there is none.
+
+    A plain file wins over a compressed one, the newer over the older, ``sessions`` over
+    ``archived_sessions``. The days around the thread's creation (a UUIDv7 tells) and around now are looked
+    into first, which costs a few listings however many rollouts there are; only if the file is in none of
+    them is the whole tree walked.
+    """
+    wanted = thread_id.strip().lower()
+    if not wanted or "/" in wanted:
+        return None
+    sessions = os.path.join(codex_home, "sessions")
+    near = _near_days(sessions, wanted)
+    found = [path for day in near for path in _in_folder(day, wanted)]
+    if not found:
+        for day in _all_days(sessions):
+            found = [] if day in near else _in_folder(day, wanted)
+            if found:
+                break
+    if not found:
+        found = _in_folder(sessions, wanted) or _in_folder(os.path.join(codex_home, "archived_sessions"), wanted)
+    return max(found, key=_rank) if found else None
+
+
+def _rank(path: str) -> tuple[bool, float, str]:
+    try:
+        changed = os.stat(path).st_mtime
+    except OSError:  # moved or compressed since it was listed
+        changed = 0.0
+    return changed > 0 and path.endswith(".jsonl"), changed, path
+
+
+def _in_folder(folder: str, wanted: str) -> list[str]:
+    ends = (f"-{wanted}.jsonl", f"-{wanted}.jsonl.zst")
+    return [os.path.join(folder, name) for name in _names(folder) if name.lower().endswith(ends)]
+
+
+def _names(folder: str) -> list[str]:
+    """What is in ``folder``; nothing if it is not there (yet), which is a normal state of this tree."""
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def created_at(thread_id: str) -> float | None:
+    """Seconds since the epoch at which a UUIDv7 was made; None for an id of another kind."""
+    digits = thread_id.replace("-", "")
+    if len(digits) != 32 or digits[12] != "7":
+        return None
+    try:
+        return int(digits[:12], 16) / 1000
+    except ValueError:
+        return None
+
+
+def _near_days(sessions: str, wanted: str) -> list[str]:
+    # Three days each way of looking at it covers every time zone Codex or we may run in.
+    now = time.time()
+    made = created_at(wanted)
+    moments = [now] if made is None else [made, now]
+    days: dict[str, None] = {}
+    for moment in moments:
+        for offset in (0.0, -_DAY, _DAY):
+            try:
+                day = time.strftime("%Y/%m/%d", time.gmtime(moment + offset))
+            except (OverflowError, ValueError, OSError):  # an id that claims a year beyond the calendar
+                continue
+            days[os.path.join(sessions, *day.split("/"))] = None
+    return list(days)
+
+
+def _all_days(sessions: str) -> Iterator[str]:
+    """Every day folder, newest first."""
+    for year in _numbered(sessions):
+        for month in _numbered(year):
+            yield from _numbered(month)
+
+
+def _numbered(folder: str) -> list[str]:
+    return [os.path.join(folder, name) for name in sorted(_names(folder), reverse=True) if name.isdigit()]

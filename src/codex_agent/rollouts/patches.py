@@ -1,0 +1,81 @@
+"""Owns the reading of ``apply_patch`` calls, for Codex versions that record no file changes (to 0.125).
+
+Never used where the rollout itself says which files changed. Only paths are taken; no patch is ever applied.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import Any
+
+SUCCESS = "Success. Updated the following files:"  # what apply_patch prints, in every version
+
+_HEADERS = ("*** Add File: ", "*** Update File: ", "*** Delete File: ", "*** Move to: ")
+# `cd sub && apply_patch <<'EOF'` is the one prelude that Codex itself understands.
+_CD = re.compile(r"""(?:^|[\s;&])cd\s+("[^"]+"|'[^']+'|[^\s;&]+)\s*(?:&&|;|\n)\s*(?:apply_patch|applypatch)\b""")
+
+
+def paths(text: str, folder: str) -> list[str]:
+    """The absolute paths that the patches in ``text`` (a patch, or a shell script with some) are about.
+
+    Relative ones are taken from ``folder``, or from where a ``cd`` right before the patch leads. A move
+    counts as both paths.
+    """
+    moved = _CD.search(text)
+    if moved is not None:
+        folder = os.path.join(folder, moved.group(1).strip("\"'"))
+    found: dict[str, None] = {}
+    inside = False
+    for line in text.split("\n"):
+        if line.startswith("*** Begin Patch") or line.endswith("*** Begin Patch"):
+            inside = True
+        elif line.startswith("*** End Patch"):
+            inside = False
+        elif inside and line.startswith(_HEADERS):
+            name = line.partition(": ")[2].strip()
+            if name:
+                found[os.path.normpath(os.path.join(folder, name))] = None
+    return list(found)
+
+
+def of_function_call(arguments: str, folder: str) -> list[str]:
+    """As ``paths``, from the arguments (JSON text) of ``exec_command``, ``shell``, ``shell_command``."""
+    try:
+        given = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(given, dict):
+        return []
+    for key in ("workdir", "working_directory", "cwd"):
+        where = given.get(key)
+        if isinstance(where, str) and where:
+            folder = os.path.join(folder, where)
+            break
+    text = _script(given)
+    return paths(text, folder) if "apply_patch" in text or "applypatch" in text else []
+
+
+def _script(given: dict[str, Any]) -> str:
+    """The shell script in a call; the patch itself where ``apply_patch`` is a function of its own."""
+    if isinstance(given.get("input"), str):
+        return f"apply_patch\n{given['input']}"
+    for key in ("cmd", "command"):
+        value = given.get(key)
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list):
+            return "\n".join(part for part in value if isinstance(part, str))
+    return ""
+
+
+def succeeded(output: Any) -> bool:
+    """Whether a call's output (text, JSON in text, or a list of parts) says that a patch was applied."""
+    if isinstance(output, str):
+        return SUCCESS in output
+    if isinstance(output, list):
+        return any(succeeded(part) for part in output)
+    if isinstance(output, dict):
+        return any(succeeded(output.get(key)) for key in ("text", "content", "output"))
+    return False

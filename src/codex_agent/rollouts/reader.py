@@ -1,0 +1,336 @@
+"""Owns the reading of a rollout file: new bytes only, whole lines only, constant memory, little decoding.
+
+Most of a rollout is text that says nothing for the state (instructions, command output, reasoning). What a
+line is about stands in its first few hundred bytes, because Codex always writes ``timestamp``, ``ordinal``
+(from 0.150 on), ``type``, ``payload`` in this order; so a line is decoded only if it matters. ``"type":"``
+with bare quotes cannot occur inside a JSON string, so looking for it cannot be fooled by what a line quotes.
+
+Never writes, never follows a file by its name to another one, never fails on what a line contains.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from ..errors import MissingProgram
+from .fold import Fold, RolloutState
+from .kinds import (
+    BRACE,
+    CALLS,
+    COMMON,
+    COUNTED,
+    COUNTED_AT,
+    EVENT,
+    EVENTS,
+    GLUED,
+    INPUT_AT,
+    ITEM,
+    ITEM_AT,
+    ITEMS,
+    KEEP,
+    LETTER_E,
+    LETTER_R,
+    ODD,
+    PUT,
+    RECORDS,
+    RESPONSE,
+    SKIP,
+    TYPE,
+    UNKNOWN,
+)
+
+CHUNK = 256 * 1024
+LONGEST_LINE = 64 * 1024 * 1024  # of a line that matters; a longer one is counted as bad
+_HEAD = 96  # bytes in which the first "type" must begin
+_DECIDE = 1024  # bytes after which an unfinished line is known to matter or not
+
+
+class Reader:
+    """Follows one rollout.
+
+    ``state`` is what the file says up to the last whole line. ``offset`` counts the bytes read so far (of the
+    file as it lies on disk, so of the compressed data for a ``.zst``). ``bad_lines`` are broken,
+    ``unknown_lines`` sound but of a kind no version measured writes; both are passed over. ``thread_id`` says
+    whose rollout it is, for files that carry a second ``session_meta`` copied from a parent; without it the
+    first one decides.
+    """
+
+    def __init__(self, path: str, *, thread_id: str | None = None) -> None:
+        self.path = path
+        self.offset = 0
+        self._thread_id = thread_id
+        self._file: tuple[int, int] | None = None
+        self._seen: tuple[int, int] | None = None
+        self._restart()
+
+    def _restart(self) -> None:
+        self.offset = 0
+        self.unknown_lines = 0
+        self._bad = 0
+        self._fold = Fold(self._thread_id)
+        self._parts: list[bytes] = []  # the beginning of a line whose end is not there yet
+        self._size = 0
+        self._skipping = False  # the unfinished line does not matter: only its beginning is kept
+
+    @property
+    def state(self) -> RolloutState:
+        return self._fold.state
+
+    @property
+    def bad_lines(self) -> int:
+        return self._bad + self._fold.bad
+
+    def read_new(self) -> bool:
+        """Read what was appended since the last call; True if that said anything for the state.
+
+        Records that say nothing move ``state.last_record_at`` alone and give False. A file that was replaced
+        or cut is read again from its start. OSError if it cannot be read, FileNotFoundError if it is gone
+        (``codex archive`` moves it: ``find`` again).
+        """
+        before = self._fold.changes
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            status = os.fstat(fd)
+            file = (status.st_dev, status.st_ino)
+            packed = self.path.endswith(".zst")
+            seen = (status.st_size, status.st_mtime_ns)
+            again = self._file not in (None, file) or status.st_size < self.offset
+            again = again or (packed and seen != self._seen)
+            if again:
+                self._restart()
+            self._file, self._seen = file, seen
+            if packed:
+                self._read_packed(fd, status.st_size)
+            else:
+                os.lseek(fd, self.offset, os.SEEK_SET)
+                while chunk := os.read(fd, CHUNK):
+                    self.offset += len(chunk)
+                    self._feed(chunk)
+        finally:
+            os.close(fd)
+        self._fold.settle()
+        return again or self._fold.changes != before
+
+    def _read_packed(self, fd: int, size: int) -> None:
+        if self.offset == size:
+            return
+        try:
+            import zstandard
+        except ImportError as error:
+            raise MissingProgram(
+                f"{self.path} is compressed and the Python package zstandard is not there.",
+                "Install codex-agent with its dependencies, or unpack the file with `zstd -d`.",
+            ) from error
+        with open(fd, "rb", buffering=0, closefd=False) as raw:
+            unpacker: Any = zstandard.ZstdDecompressor()
+            stream = unpacker.stream_reader(raw, read_size=CHUNK)
+            try:
+                while chunk := stream.read(CHUNK):
+                    self._feed(chunk)
+            except zstandard.ZstdError:
+                self._bad += 1  # cut or damaged: what came before stands
+        self.offset = size
+
+    def _feed(self, chunk: bytes) -> None:
+        find = chunk.find
+        at = 0
+        if self._parts:
+            end = find(b"\n")
+            if end < 0:
+                self._grow(chunk)
+                return
+            self._grow(chunk[:end])
+            self._finish()
+            at = end + 1
+        plain, items = self._fold.plain, self._fold.has_items
+        marks: dict[bytes, int] = {}
+        last = -1
+        while (end := find(b"\n", at)) >= 0:
+            last = at
+            kind = find(TYPE, at, at + _HEAD) + 8
+            # What follows is `_weigh` for the kinds that make up nearly all of a file, without a call or a copy:
+            # the first letters at the places where Codex writes them; whatever is not met so goes the long way.
+            if plain and 8 <= kind < end:
+                letter = chunk[kind]
+                if letter == LETTER_R and items:  # a response item
+                    at = end + 1
+                    continue
+                if letter == LETTER_E:  # an event
+                    name = chunk[kind + 30 : kind + 38]
+                    if name == b"item_com":
+                        name = chunk[kind + ITEM_AT : kind + ITEM_AT + 8]
+                    elif name == b"token_co" and (
+                        not chunk.startswith(COUNTED, kind + COUNTED_AT)
+                        or chunk[kind + INPUT_AT : kind + INPUT_AT + 1] == b"0"
+                    ):
+                        name = b""  # without counts, or the record of an overflow
+                else:
+                    name = chunk[kind : kind + 8]
+                what = COMMON.get(name)
+                if (
+                    what is not None
+                    and chunk[end - 1] == BRACE
+                    and (items or find(GLUED, at + 1, end) < 0)  # see `_line`
+                ):
+                    if what:
+                        marks[what] = at
+                    at = end + 1
+                    continue
+            if marks:
+                self._keep(chunk, marks)
+            self._line(chunk, at, end, kind)
+            plain, items = self._fold.plain, self._fold.has_items
+            at = end + 1
+        if marks:
+            self._keep(chunk, marks)
+        if last >= 0:
+            self._stamp(chunk, last)
+        if at < len(chunk):
+            self._grow(chunk[at:])
+
+    def _keep(self, chunk: bytes, marks: dict[bytes, int]) -> None:
+        """Hand on the last line of each kind that was marked, in their order."""
+        for at, name in sorted((at, name) for name, at in marks.items()):
+            self._fold.keep(name, chunk[at : chunk.find(b"\n", at)])
+        marks.clear()
+
+    def _stamp(self, data: bytes, at: int) -> None:
+        end = data.find(b'"', at + 14, at + 64)
+        if end > 0 and data.startswith(b'{"timestamp":"', at):
+            self._fold.state.last_record_at = data[at + 14 : end].decode("ascii", "replace")
+
+    # -- lines that come in pieces
+
+    def _grow(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._skipping:
+            return
+        self._parts.append(piece)
+        if self._size < _DECIDE:
+            return
+        if len(self._parts) > 1 and self._size - len(piece) < _DECIDE:
+            self._parts = [b"".join(self._parts)]
+        head = self._parts[0]
+        if len(self._parts) == 1:
+            kind = head.find(TYPE, 0, _HEAD) + 8
+            what = self._weigh(head, len(head), kind, whole=False)[0] if kind >= 8 else ODD
+            self._skipping = what in (SKIP, UNKNOWN)
+        elif self._size > LONGEST_LINE:
+            self._skipping = True
+            self._bad += 1
+        if self._skipping:
+            self._parts = [head[:_DECIDE]]
+
+    def _finish(self) -> None:
+        line = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        skipped = self._skipping
+        self._parts, self._size, self._skipping = [], 0, False
+        if skipped:
+            kind = line.find(TYPE, 0, _HEAD) + 8
+            if self._weigh(line, len(line), kind, whole=False)[0] == UNKNOWN:
+                self.unknown_lines += 1
+        else:
+            self._line(line, 0, len(line), line.find(TYPE, 0, _HEAD) + 8)
+        self._stamp(line, 0)
+
+    # -- what a line is
+
+    def _line(self, data: bytes, at: int, end: int, kind: int) -> None:
+        """One whole line, ``data[at:end]``, with its first type beginning at ``kind`` (below 8: none)."""
+        fold = self._fold
+        usual = 8 <= kind < end and data.startswith(b'{"timestamp":"', at)
+        ordinal = data.find(b'"ordinal":', at, kind) if usual else -1
+        if ordinal < 0:
+            # To 0.133 Codex appends to a line that a crash had torn: the sound record begins in its middle.
+            glued = data.find(GLUED, at + 1, end)
+            if glued >= 0:
+                self._bad += 1
+                self._line(data, glued, end, data.find(TYPE, glued, glued + _HEAD) + 8)
+                return
+        elif fold.own_from:
+            if 0 < _ordinal(data, ordinal + 10) < fold.own_from:
+                return
+            if _ordinal(data, ordinal + 10) >= fold.own_from:
+                fold.own_from = 0
+        if not usual:
+            self._odd(data[at:end])
+            return
+        what, name = self._weigh(data, end, kind, whole=True)
+        if what == PUT:
+            fold.put(name, data[at:end])
+        elif what == KEEP:
+            fold.keep(name, data[at:end])
+        elif what == UNKNOWN:
+            self.unknown_lines += 1
+        elif what == ODD:
+            self._odd(data[at:end])
+
+    def _weigh(self, data: bytes, end: int, kind: int, *, whole: bool) -> tuple[int, bytes]:
+        """What to do with a line, and the word for what it is; ``whole``: all of it is in ``data``."""
+        if data.startswith(EVENT, kind):
+            start = kind + len(EVENT)
+            name = data[start : data.find(b'"', start, start + 64)]
+            if name != b"item_completed":
+                return EVENTS.get(name, UNKNOWN), name
+            self._fold.has_items = True
+            start = data.find(ITEM, start, min(end, start + 600)) + len(ITEM)
+            if start < len(ITEM):
+                return ODD, b""
+            name = data[start : data.find(b'"', start, start + 64)]
+            return ITEMS.get(name, SKIP), name
+        if data.startswith(RESPONSE, kind):
+            if self._fold.has_items:
+                return SKIP, b""
+            start = kind + len(RESPONSE)
+            name = data[start : data.find(b'"', start, start + 64)]
+            if name in CALLS:
+                matters = not whole or data.find(b"apply_patch", start, end) >= 0
+                return (PUT if matters else SKIP), b"call"
+            matters = name.endswith(b"_output") and bool(self._fold.calls)
+            return (PUT if matters else SKIP), b"output"
+        name = data[kind : data.find(b'"', kind, kind + 64)]
+        if name in (b"event_msg", b"response_item"):
+            return ODD, b""
+        return RECORDS.get(name, UNKNOWN), name
+
+    def _odd(self, line: bytes) -> None:
+        """A line that does not begin as Codex's do: broken, or a version that orders its keys otherwise."""
+        if not line.strip():
+            return
+        try:
+            record = json.loads(line.decode())
+        except (ValueError, RecursionError):
+            self._bad += 1
+            return
+        payload = record.get("payload") if isinstance(record, dict) else None
+        if not isinstance(payload, dict):
+            self.unknown_lines += 1
+            return
+        # Put into the usual order, so that there is one way of telling what a line is.
+        item = payload.get("item")
+        if isinstance(item, dict):
+            payload["item"] = _first("type", item)
+        usual = {
+            "timestamp": record.get("timestamp"),
+            "type": record.get("type"),
+            "payload": _first("type", payload),
+        }
+        text = json.dumps(usual, separators=(",", ":")).encode()
+        what, name = self._weigh(text, len(text), text.find(TYPE) + 8, whole=True)
+        if what == PUT:
+            self._fold.put(name, text)
+        elif what == KEEP:
+            self._fold.keep(name, text)
+        elif what != SKIP:
+            self.unknown_lines += 1
+
+
+def _first(key: str, of: dict[str, Any]) -> dict[str, Any]:
+    return {key: of[key], **of} if key in of else of
+
+
+def _ordinal(data: bytes, at: int) -> int:
+    digits = data[at : data.find(b",", at, at + 20)]
+    return int(digits) if digits.isdigit() else 0

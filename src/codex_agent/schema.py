@@ -1,0 +1,147 @@
+"""Owns the JSON Schema of every ``--json`` answer, and the tables of docs/formats.md, made from the dataclasses.
+
+Run ``python -m codex_agent.schema FILE`` to bring the generated part of a document up to date; a test fails when
+it is not. The only module that loads pydantic.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from codex_agent import answers, model
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+BEGIN = "<!-- generated: python -m codex_agent.schema docs/formats.md -->"
+END = "<!-- end of generated part -->"
+
+# What each command prints with --json.
+COMMANDS: dict[str, type[Any]] = {
+    "start": model.Job,
+    "start --dry-run": answers.DryRun,
+    "status": model.Job,
+    "jobs": model.JobList,
+    "wait": model.JobList,
+    "capture": answers.Captured,
+    "output": answers.Output,
+    "output --events": answers.Events,
+    "watch": model.Job,
+    "attach": answers.Attach,
+    "sessions": answers.Sessions,
+    "kill": model.Job,
+    "kill (several)": model.JobList,
+    "delete": model.Job,
+    "clean": model.JobList,
+    "health": answers.Health,
+    "config show": answers.Config,
+    "config set": answers.Config,
+    "config unset": answers.Config,
+    "config path": answers.ConfigPath,
+}
+# Every class the documents describe, each before the ones it is made of.
+CLASSES: tuple[type[Any], ...] = (
+    model.JobList,
+    model.Job,
+    model.Tokens,
+    model.Failure,
+    model.Problem,
+    answers.DryRun,
+    answers.Captured,
+    answers.Output,
+    answers.Events,
+    answers.Attach,
+    answers.Sessions,
+    answers.SessionRow,
+    answers.Health,
+    answers.Check,
+    answers.Config,
+    answers.Setting,
+    answers.ConfigPath,
+)
+ON_DISK: tuple[type[Any], ...] = (model.Record, model.Request, model.Facts, model.Turn, model.Process)
+
+
+def schema(kind: type[Any]) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a dataclass, strict: no property that is not described."""
+    made: dict[str, Any] = _adapter(kind).json_schema(mode="serialization")
+    for name, definition in [(kind.__name__, made), *made.get("$defs", {}).items()]:
+        _describe(name, definition)
+    return made
+
+
+def check(kind: type[Any], data: Any) -> None:
+    """Raises ValueError, naming every field that is wrong, unless ``data`` (parsed JSON) is exactly a ``kind``."""
+    adapter = _adapter(kind)
+    value = adapter.validate_json(json.dumps(data), strict=True)
+    whole = adapter.dump_python(value, mode="json")
+    if whole != data:
+        raise ValueError(f"{kind.__name__}: fields are missing: {data} should be {whole}")
+
+
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    for each in (*CLASSES, *ON_DISK):
+        each.__pydantic_config__ = {"extra": "forbid", "json_schema_serialization_defaults_required": True}
+    return TypeAdapter(kind)
+
+
+def markdown() -> str:
+    """The generated part of docs/formats.md."""
+    lines = [BEGIN, "", "### What each command prints", "", "| command | prints |", "| --- | --- |"]
+    for command, kind in COMMANDS.items():
+        lines.append(f"| `{command} --json` | [{kind.__name__}](#{kind.__name__.lower()}) |")
+    for kind in CLASSES:
+        lines += _table(kind)
+    lines += ["", "### On disk", "", "`<id>.json` is one `Record`; its parts:"]
+    for kind in ON_DISK:
+        lines += _table(kind)
+    return "\n".join([*lines, "", END])
+
+
+def update(text: str) -> str:
+    """A document with its generated part made anew."""
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return head + markdown() + tail
+
+
+def _table(kind: type[Any]) -> list[str]:
+    first = (kind.__doc__ or "").split("\n")[0]
+    lines = ["", f"#### {kind.__name__}", "", first, "", "| field | type | what it is |", "| --- | --- | --- |"]
+    for item in dataclasses.fields(kind):
+        kind_text = str(item.type).replace("|", "\\|")
+        lines.append(f"| `{item.name}` | {kind_text} | {item.metadata.get('doc', '')} |")
+    return lines
+
+
+def _class(name: str) -> type[Any] | None:
+    return next((kind for kind in (*CLASSES, *ON_DISK) if kind.__name__ == name), None)
+
+
+def _describe(name: str, definition: dict[str, Any]) -> None:
+    kind = _class(name)
+    if kind is None or "properties" not in definition:
+        return
+    definition["description"] = (kind.__doc__ or "").split("\n")[0]
+    for item in dataclasses.fields(kind):
+        if "doc" in item.metadata:
+            definition["properties"][item.name]["description"] = item.metadata["doc"]
+
+
+def main(argv: list[str]) -> int:
+    """Rewrites the generated part of the documents named."""
+    for path in argv:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(update(text))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,85 @@
+"""Owns the end of a job whose supervisor died before it could write one.
+
+Whoever notices first does it (the guardian in the pane, or the next reader): ends what is left of the job, reads
+what Codex had still written, and records that the supervisor was lost. Must never touch a job whose lock is held.
+"""
+
+from __future__ import annotations
+
+import os
+
+from codex_agent import execstream, kernel, rollouts
+from codex_agent.model import Facts, Record, stamp
+from codex_agent.rollouts import RolloutState
+from codex_agent.store import Store
+
+
+def settle(store: Store, job_id: str, *, by: str) -> Record:
+    """The job's record with its end in it, written now if nobody had.
+
+    ``by`` is "guardian" or "reader". Returns the record unchanged if it has ended or turned out to live after
+    all. Raises StoreUnwritable if the end cannot be written; then the job's processes are ended all the same.
+    """
+    with store.settling():
+        record = store.load(job_id)
+        if record.facts.ended_at is not None or store.is_alive(job_id):
+            return record
+        facts = record.facts
+        left = kernel.sweep(lambda: kernel.marked(record.mark))
+        if left:
+            facts.warnings.append(f"Could not end pid {', '.join(str(process.pid) for process in left)}.")
+        catch_up(store, record)
+        facts.lost = _what_was_lost(facts)
+        facts.settled_by = by
+        facts.ended_at = stamp()
+        store.save(record)
+        store.event(job_id, "settled", by=by, lost=facts.lost)
+        return record
+
+
+def catch_up(store: Store, record: Record) -> None:
+    """Reads into the facts what the stream's file and the rollout hold beyond what the record knew."""
+    facts, cwd = record.facts, record.request.cwd
+    fresh = Facts(tokens=facts.tokens, warnings=facts.warnings, last_activity_at=facts.last_activity_at)
+    at = facts.last_activity_at or record.created_at
+    try:
+        with open(store.path(record.id, ".jsonl"), "rb") as stream:
+            for line in stream:
+                event = execstream.parse(line) if line.endswith(b"\n") else None
+                if event is not None:
+                    execstream.fold(fresh, event, at, cwd)
+    except FileNotFoundError:
+        return
+    facts.thread_id = fresh.thread_id or facts.thread_id
+    facts.last_message = fresh.last_message or facts.last_message
+    facts.turn = fresh.turn
+    facts.reconnecting = fresh.reconnecting
+    for path in fresh.files:
+        execstream.add_file(facts, path)
+    if facts.thread_id is None:
+        return
+    facts.rollout = facts.rollout or rollouts.find(record.request.codex_home, facts.thread_id)
+    if facts.rollout is not None and os.path.exists(facts.rollout):
+        reader = rollouts.Reader(facts.rollout, thread_id=facts.thread_id)
+        reader.read_new()
+        take_rollout(facts, reader.state)
+
+
+def take_rollout(facts: Facts, state: RolloutState) -> None:
+    """Takes what the rollout tells into the facts; what the stream alone knows stays."""
+    facts.model = state.model or facts.model
+    facts.reasoning = state.reasoning or facts.reasoning
+    facts.tokens = state.tokens or facts.tokens
+    facts.last_message = facts.last_message or state.last_message
+    for path in state.files:
+        execstream.add_file(facts, path)
+    turn = facts.rollout_turn
+    turn.state, turn.count = state.turn_state, state.turns_started
+    turn.started_at, turn.ended_at = state.turn_started_at, state.turn_ended_at
+    turn.error, turn.error_info = state.turn_error, state.turn_error_info
+
+
+def _what_was_lost(facts: Facts) -> str:
+    if facts.started_at is None:
+        return "start"
+    return "reboot" if facts.boot_id is not None and facts.boot_id != kernel.boot_id() else "supervisor"

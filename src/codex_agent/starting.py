@@ -1,0 +1,276 @@
+"""Owns ``start``: from what was asked for to a job whose Codex really runs, or to an error and no job.
+
+Everything that can be checked without side effects is checked in ``plan``; ``start`` then makes the record, opens
+the tmux session and hands over. Must never leave a half-made job behind when it fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from codex_agent import codex, handshake, kernel, prompt, tmux
+from codex_agent.errors import BadState, CodexAgentError, StartFailed, StoreUnwritable, UsageError
+from codex_agent.model import PROMPT_HEAD_CHARS, RECORD_VERSION, Facts, Job, Record, Request, stamp
+from codex_agent.settings import Settings, override
+from codex_agent.store import Store, is_id
+from codex_agent.verdict import job_view
+
+# How long the supervisor may take to come up; generous, since thirty may start at once on two cores.
+_COME_UP_S = 60.0
+_GO_DOWN_S = 15.0
+_NAME_CHARS = 64
+# What must not travel from the caller's environment into the agent's: another job's marks and our own.
+_NOT_HANDED_ON = frozenset(
+    {kernel.MARK, kernel.BORDER, "CODEX_AGENT_JOB_ID", "CODEX_AGENT_STATUS", "CODEX_AGENT_ERROR"}
+)
+
+
+@dataclass(slots=True)
+class StartOptions:
+    """What a caller asks for. None or empty leaves it to the settings, and those to Codex's own configuration."""
+
+    prompt: str
+    cwd: str
+    files: list[str] = field(default_factory=list)
+    use_map: bool = False
+    model: str | None = None
+    reasoning: str | None = None
+    sandbox: str | None = None
+    add_dirs: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+    profile: str | None = None
+    config: list[str] = field(default_factory=list)
+    output_schema: str | None = None
+    skip_git_repo_check: bool = False
+    parent_session: str | None = None
+    name: str | None = None
+    timeout_s: float | None = None
+    max_time_s: float | None = None
+    notify_on_complete: str | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """A start that has been checked: what would run, with what prompt, and what a person should be told."""
+
+    request: Request
+    name: str | None
+    prompt: prompt.BuiltPrompt
+    found: codex.Codex
+    notices: list[str]
+
+
+def plan(options: StartOptions, settings: Settings, store: Store, environ: Mapping[str, str]) -> Plan:
+    """Checks everything that can be checked before anything starts. Raises UsageError, MissingProgram."""
+    cwd = _folder(options.cwd, "The working directory")
+    settings = override(
+        settings,
+        model=options.model,
+        reasoning=options.reasoning,
+        sandbox=options.sandbox,
+        timeout_min=None if options.timeout_s is None else options.timeout_s / 60,
+        max_time_min=None if options.max_time_s is None else options.max_time_s / 60,
+        notify_on_complete=options.notify_on_complete,
+    )
+    name = _name(options.name)
+    notify = _words(settings.notify_on_complete)
+    if not options.prompt.strip():
+        raise UsageError("The prompt is empty.", 'Give the task: codex-agent start "..."')
+    limit = codex.MAX_PROMPT_CHARS
+    built = prompt.build(options.prompt, cwd=cwd, globs=options.files, use_map=options.use_map, limit=limit)
+    prompt.check_length(built.text, limit)
+    wanted = codex.ExecOptions(
+        cwd=cwd,
+        sandbox=settings.sandbox,
+        model=settings.model,
+        reasoning=settings.reasoning,
+        add_dirs=[_folder(path, "--add-dir") for path in options.add_dirs],
+        images=[_file(path, "--image") for path in options.images],
+        profile=options.profile,
+        config=options.config,
+        output_schema=_schema(options.output_schema),
+        skip_git_repo_check=options.skip_git_repo_check,
+    )
+    found = codex.find(settings.codex, environ, os.path.join(store.home, "cache"))
+    request = Request(
+        mode="exec",
+        prompt_head=options.prompt[:PROMPT_HEAD_CHARS],
+        prompt_chars=len(built.text),
+        cwd=cwd,
+        sandbox=settings.sandbox,
+        model=settings.model,
+        reasoning=settings.reasoning,
+        parent_session=options.parent_session,
+        timeout_s=settings.timeout_min * 60,
+        max_time_s=settings.max_time_min * 60,
+        notify_on_complete=notify,
+        argv=codex.exec_argv(found, wanted),
+        codex_version=found.version,
+        codex_home=_codex_home(environ),
+    )
+    return Plan(request, name, built, found, list(built.notices))
+
+
+def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str, str]) -> Job:
+    """Starts the job and returns it once Codex runs. Raises what says why not, and then no job is left."""
+    tmux.version(environ)
+    store.prepare()
+    job_id, lock = store.reserve()
+    session = f"{settings.tmux_prefix}-{job_id}"
+    socket: str | None = None
+    try:
+        store.write(job_id, ".prompt", planned.prompt.text.encode("utf-8", "surrogatepass"))
+        record = Record(
+            version=RECORD_VERSION,
+            id=job_id,
+            name=planned.name,
+            created_at=stamp(),
+            mark=f"{job_id}.{os.urandom(16).hex()}",
+            tmux_session=session,
+            request=planned.request,
+            facts=Facts(warnings=list(planned.notices)),
+        )
+        _save_new(store, record)
+        with handshake.Offer(store.temporary(job_id, "sock")) as offer:
+            argv = [sys.executable, "-I", "-S", "-E", _guardian(), store.home, job_id, offer.path]
+            socket = tmux.open_session(settings.tmux_socket, environ, session, argv, planned.request.cwd)
+            where = socket
+            launch = handshake.Launch(planned.request.argv, planned.request.cwd, _environment(planned, environ))
+            reply = offer.serve(launch, lock, lambda: tmux.has_session(where, session), _COME_UP_S)
+        if not reply.get("ok"):
+            raise StartFailed(str(reply.get("message")), reply.get("hint"))
+    except BaseException as error:
+        _undo(store, job_id, lock, socket, session, error)
+        raise
+    os.close(lock)
+    return job_view(store.load(job_id), alive=True, now=time.time())
+
+
+def _save_new(store: Store, record: Record) -> None:
+    """The first save. A name is taken under the settle lock, so that two starts cannot both get it."""
+    if record.name is None:
+        store.save(record)
+        return
+    with store.settling():
+        for other in store.load_all()[0]:
+            if other.name == record.name and store.is_alive(other.id):
+                raise BadState(
+                    f"Job {other.id} is called '{record.name}' and still runs.",
+                    "Choose another --name, or end that job first.",
+                    id=other.id,
+                )
+        store.save(record)
+
+
+def _undo(store: Store, job_id: str, lock: int, socket: str | None, session: str, error: BaseException) -> None:
+    """Takes back a start that failed: its session, its processes, its files."""
+    if isinstance(error, StartFailed):
+        told = _last_words(store, job_id)
+        if told:
+            error.message = f"{error.message} {told}"
+            error.args = (error.message,)
+    if socket is not None:
+        with contextlib.suppress(CodexAgentError):
+            tmux.kill_session(socket, session)
+    with contextlib.suppress(CodexAgentError):
+        mark = store.load(job_id).mark
+        kernel.sweep(lambda: kernel.marked(mark))
+    os.close(lock)
+    deadline = time.monotonic() + _GO_DOWN_S
+    while store.is_alive(job_id) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    with contextlib.suppress(StoreUnwritable):
+        store.delete(job_id)
+
+
+def _last_words(store: Store, job_id: str) -> str:
+    try:
+        with open(store.path(job_id, ".stderr"), encoding="utf-8", errors="replace") as file:
+            lines = file.read().strip().splitlines()
+    except FileNotFoundError:
+        return ""
+    return lines[-1] if lines else ""
+
+
+def _guardian() -> str:
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "guardian.py")
+
+
+def _environment(planned: Plan, environ: Mapping[str, str]) -> dict[str, str]:
+    env = {key: value for key, value in environ.items() if key not in _NOT_HANDED_ON}
+    env.update(planned.found.env)
+    if planned.found.path_dirs:
+        env["PATH"] = os.pathsep.join([*planned.found.path_dirs, env.get("PATH", os.defpath)])
+    return env
+
+
+def _codex_home(environ: Mapping[str, str]) -> str:
+    home = environ.get("CODEX_HOME")
+    return (
+        os.path.abspath(home) if home else os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".codex")
+    )
+
+
+def _folder(path: str, what: str) -> str:
+    full = os.path.abspath(path)
+    if not os.path.exists(full):
+        raise UsageError(f"{what} does not exist: {full}", "Check the path.", path=full)
+    if not os.path.isdir(full):
+        raise UsageError(f"{what} is not a directory: {full}", "Give a directory.", path=full)
+    return os.path.realpath(full)
+
+
+def _file(path: str, what: str) -> str:
+    full = os.path.abspath(path)
+    if not os.path.isfile(full):
+        raise UsageError(f"{what}: no such file: {full}", "Check the path.", path=full)
+    return full
+
+
+def _schema(path: str | None) -> str | None:
+    if path is None:
+        return None
+    full = _file(path, "--output-schema")
+    try:
+        with open(full, "rb") as file:
+            json.load(file)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"--output-schema: {full} is no JSON: {error}", "Give a JSON Schema.", path=full
+        ) from error
+    return full
+
+
+def _name(name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not re.fullmatch(r"[^\s\x00-\x1f\x7f-][^\x00-\x1f\x7f]*", name) or len(name) > _NAME_CHARS:
+        raise UsageError(
+            f"'{name}' cannot be a job's name.",
+            f"Up to {_NAME_CHARS} characters on one line, not beginning with a space or '-'.",
+        )
+    if is_id(name):
+        raise UsageError(f"'{name}' looks like a job id.", "Choose a name that is not 8 hexadecimal characters.")
+    return name
+
+
+def _words(command: str | None) -> list[str] | None:
+    """A command line as words; it is run without a shell (say ``sh -c '...'`` for one)."""
+    import shlex
+
+    if not command:
+        return None
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--notify-on-complete: {error}: {command}", "Check the quotes.") from error
+    if not words:
+        raise UsageError("--notify-on-complete is empty.", "Give a command, or leave it out.")
+    return words

@@ -1,0 +1,324 @@
+"""Owns the jobs folder: records, locks, events and the other files of a job. Nothing else touches that folder.
+
+Records are replaced atomically (temporary file, fsync, rename); folders are 0700, files 0600. A record that
+cannot be read is reported by name and never changed. Must never decide what a job's status is, nor delete a
+job that lives.
+
+Two locks. ``<id>.lock`` is a job's life: its supervisor holds it exclusively from before the record exists (it is
+taken by ``start`` and handed over, so there is no moment in between) until the job's end is written; readers
+only ever share it, so they never look like a supervisor to each other. ``.settle.lock`` makes the readers that
+write down the end of a job whose supervisor died take turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from typing import Any, TypeVar
+
+from codex_agent.errors import AmbiguousId, JobNotFound, RecordTooNew, RecordUnreadable, StoreUnwritable
+from codex_agent.model import RECORD_VERSION, Facts, Problem, Process, Record, Request, Tokens, Turn, stamp
+
+T = TypeVar("T")
+
+ID_CHARS = 8
+_LIST = "codex-agent jobs --all lists every job."
+_HEX = frozenset("0123456789abcdef")
+# Every file a job may have; what `delete` removes.
+SUFFIXES = (".json", ".events.jsonl", ".prompt", ".log", ".jsonl", ".stderr", ".result", ".lock")
+_NESTED = {"tokens": Tokens, "supervisor": Process, "codex": Process, "turn": Turn, "rollout_turn": Turn}
+
+_NONE = type(None)
+# What each annotation of the recorded dataclasses allows in JSON. A new kind of field fails here at once.
+_TYPES: dict[str, Any] = {
+    "Mode": str,
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "str | None": (str, _NONE),
+    "int | None": (int, _NONE),
+    "float | None": (int, float, _NONE),
+    "list[str]": list,
+    "list[str] | None": (list, _NONE),
+    "TurnMark | None": (str, _NONE),
+}
+
+
+class Store:
+    """The jobs folder below one home. Cheap to make; creates nothing until something is written."""
+
+    def __init__(self, home: str) -> None:
+        self.home = home
+        self.folder = os.path.join(home, "jobs")
+
+    def path(self, job_id: str, suffix: str) -> str:
+        """The file of a job that ends in ``suffix`` (see ``SUFFIXES``); it need not exist."""
+        return os.path.join(self.folder, job_id + suffix)
+
+    def prepare(self) -> None:
+        """Makes the folder. Raises StoreUnwritable if it cannot be made or written."""
+        try:
+            for folder in (self.home, self.folder):
+                os.makedirs(folder, mode=0o700, exist_ok=True)
+            if stat.S_IMODE(os.stat(self.folder).st_mode) & 0o077:
+                os.chmod(self.folder, 0o700)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            raise _unwritable(self.folder, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+    def temporary(self, job_id: str, word: str) -> str:
+        """Where a file may lie for a moment; ``clean`` removes what a killed process left there."""
+        return os.path.join(self.folder, f".{job_id}.{word}.{os.getpid()}.tmp")
+
+    # ---- identity ----
+
+    def reserve(self) -> tuple[str, int]:
+        """A new job id and its lock, held: (id, file descriptor that the caller owns)."""
+        while True:
+            job_id = os.urandom(ID_CHARS // 2).hex()
+            if os.path.exists(self.path(job_id, ".json")):
+                continue
+            try:
+                lock = os.open(
+                    self.path(job_id, ".lock"), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
+                )
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise _unwritable(self.folder, error) from error
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return job_id, lock
+
+    def ids(self) -> list[str]:
+        """Every id that has a record, in no particular order."""
+        try:
+            names = os.listdir(self.folder)
+        except FileNotFoundError:
+            return []
+        return [name[:-5] for name in names if name.endswith(".json") and is_id(name[:-5])]
+
+    def resolve(self, ref: str) -> str:
+        """The id that ``ref`` means: an id, the name of a job (the newest of that name), or a unique prefix."""
+        if is_id(ref) and os.path.exists(self.path(ref, ".json")):
+            return ref
+        records, problems = self.load_all()
+        named = [record for record in records if record.name == ref]
+        if named:
+            return max(named, key=lambda record: record.created_at).id
+        known = [record.id for record in records] + [problem.id for problem in problems]
+        matches = sorted(job_id for job_id in known if ref and job_id.startswith(ref))
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise AmbiguousId(
+                f"'{ref}' could be any of {', '.join(matches)}.",
+                "Give more characters of the id.",
+                id=ref,
+                matches=matches,
+            )
+        raise JobNotFound(f"No job '{ref}'.", _LIST, id=ref)
+
+    # ---- records ----
+
+    def load(self, job_id: str) -> Record:
+        """The record as it is on disk. Raises JobNotFound, RecordTooNew or RecordUnreadable."""
+        file = self.path(job_id, ".json")
+        try:
+            with open(file, "rb") as handle:
+                data = json.loads(handle.read())
+        except FileNotFoundError:
+            raise JobNotFound(f"No job '{job_id}'.", _LIST, id=job_id) from None
+        except (OSError, ValueError) as error:
+            raise _unreadable(file, job_id, str(error)) from error
+        if not isinstance(data, dict):
+            raise _unreadable(file, job_id, "it is not a JSON object")
+        version = data.get("version")
+        if isinstance(version, int) and version > RECORD_VERSION:
+            raise RecordTooNew(
+                f"The record of job {job_id} has version {version}; this codex-agent reads {RECORD_VERSION}.",
+                "Use the newer codex-agent that wrote it. The file was left as it is.",
+                id=job_id,
+                file=file,
+            )
+        if version != RECORD_VERSION:
+            raise _unreadable(file, job_id, f"its version is {version!r}")
+        try:
+            record = _decode(data)
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise _unreadable(file, job_id, f"{type(error).__name__}: {error}") from error
+        if record.id != job_id:
+            raise _unreadable(file, job_id, f"it says it is job {record.id!r}")
+        return record
+
+    def load_all(self) -> tuple[list[Record], list[Problem]]:
+        """Every record, and a problem for each that cannot be read."""
+        records, problems = [], []
+        for job_id in self.ids():
+            try:
+                records.append(self.load(job_id))
+            except JobNotFound:
+                continue  # deleted since the folder was listed
+            except RecordUnreadable as error:
+                problems.append(Problem(job_id, self.path(job_id, ".json"), error.code, error.message))
+        return records, problems
+
+    def save(self, record: Record) -> None:
+        """Replaces the record. Raises StoreUnwritable and then the old one still stands."""
+        text = json.dumps(asdict(record), ensure_ascii=False, separators=(",", ":"))
+        self.write(record.id, ".json", text.encode("utf-8", "surrogatepass"))
+
+    def write(self, job_id: str, suffix: str, content: bytes) -> None:
+        """Puts a whole file in place at once, durably. Raises StoreUnwritable."""
+        target = self.path(job_id, suffix)
+        temporary = self.temporary(job_id, suffix[1:])
+        try:
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                view = memoryview(content)
+                while view:
+                    view = view[os.write(handle, view) :]
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+            os.replace(temporary, target)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise _unwritable(target, error) from error
+
+    def open_append(self, job_id: str, suffix: str) -> int:
+        """A descriptor that appends to a job's file; the caller closes it. Raises StoreUnwritable."""
+        target = self.path(job_id, suffix)
+        try:
+            return os.open(target, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unwritable(target, error) from error
+
+    def event(self, job_id: str, kind: str, **data: Any) -> None:
+        """Appends one line to the job's events; each line is one write, so writers do not mix."""
+        line = json.dumps({"at": stamp(), "event": kind, **data}, ensure_ascii=False) + "\n"
+        handle = self.open_append(job_id, ".events.jsonl")
+        try:
+            os.write(handle, line.encode("utf-8", "surrogatepass"))
+        except OSError as error:
+            raise _unwritable(self.path(job_id, ".events.jsonl"), error) from error
+        finally:
+            os.close(handle)
+
+    def delete(self, job_id: str) -> None:
+        """Removes every file of a job, the record last but one, so that a half-done delete is still listed."""
+        try:
+            for suffix in (*[s for s in SUFFIXES if s not in (".json", ".lock")], ".json", ".lock"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.path(job_id, suffix))
+        except OSError as error:
+            raise _unwritable(self.path(job_id, ".json"), error) from error
+
+    # ---- life ----
+
+    def is_alive(self, job_id: str) -> bool:
+        """Whether the job's supervisor (or the ``start`` that is making it) lives: whether its lock is held."""
+        try:
+            handle = os.open(self.path(job_id, ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+    def wait_dead(self, job_id: str) -> None:
+        """Sleeps in the kernel until nobody holds the job's lock."""
+        try:
+            handle = os.open(self.path(job_id, ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        finally:
+            os.close(handle)
+
+    @contextlib.contextmanager
+    def settling(self) -> Iterator[None]:
+        """Held by whoever changes a job that has no supervisor, or gives a job its name."""
+        self.prepare()
+        try:
+            handle = os.open(
+                os.path.join(self.folder, ".settle.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+
+def is_id(text: str) -> bool:
+    """Whether this has the form of a job id."""
+    return len(text) == ID_CHARS and _HEX.issuperset(text)
+
+
+def _decode(data: dict[str, Any]) -> Record:
+    return Record(
+        version=data["version"],
+        id=_text(data["id"]),
+        name=data.get("name"),
+        created_at=_text(data["created_at"]),
+        mark=_text(data["mark"]),
+        tmux_session=_text(data["tmux_session"]),
+        request=_fill(Request, data["request"]),
+        facts=_fill(Facts, data["facts"]),
+    )
+
+
+def _fill(kind: type[T], data: dict[str, Any]) -> T:
+    """A dataclass from its JSON object; keys this version does not know are passed over."""
+    if not isinstance(data, dict):
+        raise TypeError(f"{kind.__name__.lower()} should be an object, is {data!r}")
+    values: dict[str, Any] = {}
+    for item in fields(kind):  # type: ignore[arg-type]
+        if item.name not in data:
+            continue
+        value = data[item.name]
+        nested = _NESTED.get(item.name)
+        if nested is not None:
+            value = None if value is None else _fill(nested, value)
+        elif not isinstance(value, _TYPES[str(item.type)]):
+            raise TypeError(f"{item.name} should be {item.type}, is {value!r}")
+        values[item.name] = value
+    return kind(**values)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"text expected, found {value!r}")
+    return value
+
+
+def _unreadable(file: str, job_id: str, why: str) -> RecordUnreadable:
+    return RecordUnreadable(
+        f"The record of job {job_id} cannot be read ({why}): {file}",
+        "It was left as it is. Mend it, or move it away; its .log and .result beside it are still good.",
+        id=job_id,
+        file=file,
+    )
+
+
+def _unwritable(path: str, error: OSError) -> StoreUnwritable:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "The disk is full: make room (codex-agent clean removes old jobs), then try again."
+    else:
+        hint = "Check who owns the folder and its mode, or set CODEX_AGENT_HOME to one that can be written."
+    return StoreUnwritable(f"Cannot write {path}: {error.strerror or error}.", hint, path=path)

@@ -1,0 +1,189 @@
+"""Owns tmux: sessions are opened, found, attached to and closed here, and nowhere else. Alone imports libtmux.
+
+Every target is exact (``=name``), every argument is passed as it is (no shell), and "tmux cannot answer" is an
+error, never "no such session". Must never touch a session whose name is not one of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from codex_agent.errors import MissingProgram, TmuxFailed
+
+if TYPE_CHECKING:
+    from libtmux import Server
+
+OLDEST = (3, 2)
+COLUMNS, LINES = 180, 50
+# What a tmux client says when there is no server behind the socket (tmux 3.3a; client.c), so no session either.
+_NO_SERVER = ("no server running", "error connecting to", "server exited", "lost server")
+_NO_SESSION = ("can't find session", "session not found")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A tmux session of ours."""
+
+    name: str
+    socket: str
+    attached: int
+    created_at: float
+
+
+def install_hint() -> str:
+    """How a person gets tmux on this machine."""
+    for tool, command in (
+        ("apt-get", "sudo apt-get install tmux"),
+        ("dnf", "sudo dnf install tmux"),
+        ("apk", "sudo apk add tmux"),
+        ("pacman", "sudo pacman -S tmux"),
+        ("zypper", "sudo zypper install tmux"),
+        ("brew", "brew install tmux"),
+    ):
+        if shutil.which(tool):
+            return f"Install it: {command}"
+    return "Install tmux 3.2 or newer with your package manager."
+
+
+def version(environ: Mapping[str, str]) -> str:
+    """What ``tmux -V`` says after its name, such as ``3.3a``. Raises MissingProgram if it is not usable."""
+    program = shutil.which("tmux", path=environ.get("PATH", os.defpath))
+    if program is None:
+        raise MissingProgram("tmux is not installed (not on PATH).", install_hint(), program="tmux")
+    try:
+        told = subprocess.run([program, "-V"], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MissingProgram(f"{program} does not run: {error}", install_hint(), program="tmux") from error
+    words = told.stdout.split()
+    found = re.search(r"(\d+)\.(\d+)", told.stdout)
+    if told.returncode != 0 or found is None or words[0] != "tmux":
+        if words[:2] == ["tmux", "master"]:
+            return "master"
+        said = (told.stdout + told.stderr).strip()[:200]
+        raise MissingProgram(f"{program} -V says {said!r}: that is no tmux.", install_hint(), program="tmux")
+    if (int(found[1]), int(found[2])) < OLDEST:
+        raise MissingProgram(
+            f"tmux {words[1]} is too old; {OLDEST[0]}.{OLDEST[1]} or newer is needed.",
+            install_hint(),
+            program="tmux",
+        )
+    return words[1]
+
+
+def server_socket(wanted: str | None, environ: Mapping[str, str]) -> tuple[str, str]:
+    """How to name the server: (``-L`` or ``-S``, value).
+
+    What the settings say comes first; then the server whose pane we are in; then tmux's default one.
+    """
+    if wanted:
+        return ("-S", wanted) if "/" in wanted else ("-L", wanted)
+    inside = environ.get("TMUX", "")
+    if inside:
+        return "-S", inside.rsplit(",", 2)[0]
+    return "-L", "default"
+
+
+def socket_path(wanted: str | None, environ: Mapping[str, str]) -> str:
+    """The server's socket as a path (tmux puts named ones below ``$TMUX_TMPDIR/tmux-<uid>``)."""
+    flag, value = server_socket(wanted, environ)
+    if flag == "-S":
+        return os.path.abspath(value)
+    folder = os.path.realpath(environ.get("TMUX_TMPDIR") or "/tmp")  # noqa: S108 (where tmux itself puts it)
+    return os.path.join(folder, f"tmux-{os.getuid()}", value)
+
+
+def open_session(wanted: str | None, environ: Mapping[str, str], name: str, argv: Sequence[str], cwd: str) -> str:
+    """Opens a detached session that runs ``argv``; returns the server's socket path. Raises TmuxFailed."""
+    with _own_environment():
+        done = _server(socket_path(wanted, environ)).cmd(
+            "new-session",
+            "-d",
+            *("-P", "-F", "#{socket_path}"),
+            *("-s", name),
+            *("-x", str(COLUMNS), "-y", str(LINES)),
+            *("-c", cwd),
+            "--",
+            *argv,
+        )
+    if done.returncode != 0 or not done.stdout:
+        raise TmuxFailed(
+            f"tmux could not open session {name}: {' '.join(done.stderr) or 'it said nothing'}.",
+            "Check `tmux ls`; another socket can be set with CODEX_AGENT_TMUX_SOCKET.",
+            session=name,
+        )
+    return str(done.stdout[0])
+
+
+def has_session(socket: str, name: str) -> bool:
+    """Whether the session exists. Raises TmuxFailed if tmux cannot tell."""
+    done = _server(socket).cmd("has-session", "-t", f"={name}")
+    if done.returncode == 0:
+        return True
+    told = " ".join(done.stderr)
+    if any(words in told for words in (*_NO_SESSION, *_NO_SERVER)):
+        return False
+    raise TmuxFailed(f"tmux cannot say whether session {name} exists: {told}", session=name)
+
+
+def kill_session(socket: str, name: str) -> None:
+    """Closes the session if it is there. Raises TmuxFailed if tmux cannot be asked."""
+    done = _server(socket).cmd("kill-session", "-t", f"={name}")
+    told = " ".join(done.stderr)
+    if done.returncode != 0 and not any(words in told for words in (*_NO_SESSION, *_NO_SERVER)):
+        raise TmuxFailed(f"tmux could not close session {name}: {told}", session=name)
+
+
+def sessions(socket: str, prefix: str) -> list[Session]:
+    """Every session of ours on that server (``<prefix>-<job id>``), oldest first. No server: none."""
+    done = _server(socket).cmd("list-sessions", "-F", "#{session_name}\t#{session_attached}\t#{session_created}")
+    told = " ".join(done.stderr)
+    if done.returncode != 0:
+        if any(words in told for words in _NO_SERVER):
+            return []
+        raise TmuxFailed(f"tmux cannot list its sessions: {told}", f"Its socket is {socket}.", socket=socket)
+    found = []
+    for line in done.stdout:
+        name, attached, created = line.split("\t")
+        if re.fullmatch(re.escape(prefix) + r"-[0-9a-f]{8}", name):
+            found.append(Session(name, socket, int(attached), float(created)))
+    return sorted(found, key=lambda session: (session.created_at, session.name))
+
+
+def attach_argv(socket: str, name: str, environ: Mapping[str, str]) -> list[str]:
+    """The command with which a person looks at the session; from inside the same server it switches."""
+    inside = environ.get("TMUX", "").rsplit(",", 2)[0]
+    if inside == socket:
+        return ["tmux", "switch-client", "-t", f"={name}"]
+    default = socket_path(None, {key: value for key, value in environ.items() if key != "TMUX"})
+    if not inside and socket == default:
+        return ["tmux", "attach-session", "-t", f"={name}"]
+    return ["tmux", "-S", socket, "attach-session", "-t", f"={name}"]
+
+
+def _server(socket: str) -> Server:
+    from libtmux import Server
+
+    return Server(socket_path=socket)
+
+
+@contextlib.contextmanager
+def _own_environment() -> Iterator[None]:
+    """Around a command that may launch a tmux server: no job's mark in it, and ours on it (see kernel.BORDER)."""
+    kept = {key: os.environ.pop(key) for key in ("CODEX_AGENT_MARK", "CODEX_AGENT_JOB_ID") if key in os.environ}
+    before = os.environ.get("CODEX_AGENT_SERVER")
+    os.environ["CODEX_AGENT_SERVER"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
+        if before is None:
+            del os.environ["CODEX_AGENT_SERVER"]
+        else:
+            os.environ["CODEX_AGENT_SERVER"] = before

@@ -1,0 +1,1 @@
+"""How fast and how small codex-agent is, as whole processes and against something named. Not run by pytest."""

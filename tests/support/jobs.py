@@ -1,0 +1,101 @@
+"""Talking about jobs through the command line: begin one, see it, wait for its end, and what its model was told."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codex_agent.demo.model_server import ModelServer, Step
+from codex_agent.model import Record
+from codex_agent.store import Store
+from support.cli import Cli
+from support.home import Home, make_home
+from support.waiting import until
+
+
+def begin(cli: Cli, cwd: Path, prompt: str, *more: str) -> str:
+    """Starts a job; its id."""
+    job_id = cli("start", prompt, "-d", str(cwd), "--json", *more).ok().json()["id"]
+    assert isinstance(job_id, str)
+    return job_id
+
+
+def see(cli: Cli, job_id: str) -> dict[str, Any]:
+    """The job as `status --json` tells it."""
+    found = cli("status", job_id, "--json").ok().json()
+    assert isinstance(found, dict)
+    return found
+
+
+def ended(cli: Cli, job_id: str, timeout_s: float = 30) -> dict[str, Any]:
+    """The job when it has ended."""
+    answer = cli("wait", job_id, "--json", "--timeout", str(timeout_s), timeout_s=timeout_s + 10)
+    assert answer.rc in (0, 1), str(answer)
+    job = answer.json()["jobs"][0]
+    assert isinstance(job, dict) and job["completed_at"], job
+    return job
+
+
+def working(cli: Cli, model: ModelServer, repo: Path, marker: str, *more: str) -> str:
+    """A job whose agent runs a command that never ends by itself; returned once the command runs."""
+    model.on(marker, Step.command("touch begun; sleep 987"), Step.message("never"))
+    job_id = begin(cli, repo, f"work {marker}", *more)
+    until(lambda: (repo / "begun").exists(), 20, "the agent's command")
+    return job_id
+
+
+def record(home: Home, job_id: str) -> Record:
+    """The job's record as it is on disk."""
+    return Store(str(home.agent_home)).load(job_id)
+
+
+def user_texts(request: dict[str, Any]) -> list[str]:
+    """The texts of a model request's user messages, in order, each part by itself."""
+    return [
+        part["text"]
+        for item in request["input"]
+        if item.get("role") == "user"
+        for part in item["content"]
+        if "text" in part
+    ]
+
+
+def make_repo(home: Home, path: Path) -> Path:
+    """A git repository with one commit."""
+    path.mkdir()
+    (path / "README.md").write_text("A repository for one test.\n")
+    for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "first"]):
+        subprocess.run(["git", *words], cwd=path, env=home.env, check=True, capture_output=True, timeout=30)
+    return path
+
+
+@dataclass(frozen=True)
+class Place:
+    """All a module's tests need that look at the same jobs and change none of them."""
+
+    home: Home
+    cli: Cli
+    model: ModelServer
+    repo: Path
+
+
+@contextlib.contextmanager
+def place(root: Path) -> Iterator[Place]:
+    """A home, a model and a repository for more than one test; whoever makes it ends its jobs."""
+    sockets = Path(tempfile.mkdtemp(prefix="ca-", dir="/tmp"))
+    home = make_home(root, str(sockets / "tmux"))
+    cli = Cli(home.env, root)
+    with ModelServer() as model:
+        home.use_model(model.base_url)
+        try:
+            yield Place(home, cli, model, make_repo(home, root / "repo"))
+        finally:
+            cli.close()
+            home.tmux("kill-server")
+            shutil.rmtree(sockets)
