@@ -248,7 +248,7 @@ def test_reconnecting_is_no_activity(cli: Cli, home: Home, model: ModelServer, r
     model.refuse()
     job_id = begin(cli, repo, "%%nobody", "--timeout", "6s")
     job = until(lambda: (one := see(cli, job_id))["turn_state"] == "reconnecting" and one, 20, "reconnecting")
-    assert isinstance(job, dict) and "econnecting" in job["turn_state_reason"] and job["status"] == "running"
+    assert isinstance(job, dict) and "onnection" in job["turn_state_reason"] and job["status"] == "running"
     job = ended(cli, job_id, 40)
     assert (job["status"], job["failure"]["reason"]) == ("failed", "timeout_inactivity")
 

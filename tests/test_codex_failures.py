@@ -74,6 +74,7 @@ MESSAGES: list[tuple[str, str | None, str]] = [
     ('{"torn', None, "unknown"),
     (TOO_LONG, None, "context_window"),
     (ROOM, None, "context_window"),
+    (ROOM.replace("'", "\u2019"), None, "context_window"),
     (ROOM, "context_window_exceeded", "context_window"),
     ("The model `foo` does not exist or you do not have access to it.", "model_not_found", "model_unknown"),
     (
@@ -123,7 +124,7 @@ def test_the_message_is_for_a_person() -> None:
     assert found.message == "Your input exceeds the context window."
     found = diagnose(message="line one\n  line two", info=None, stderr_tail="", exit_code=1)
     assert (found.reason, found.message) == ("exit_code", "line one line two.")
-    found = diagnose(message="x" * 5000, info=None, stderr_tail="", exit_code=0)
+    found = diagnose(message="x" * 500, info=None, stderr_tail="", exit_code=0)
     assert (found.reason, len(found.message)) == ("unknown", 400)
 
 
@@ -225,6 +226,7 @@ STDERR: list[tuple[list[str], int, str | None, str]] = [
     ),
     ([REPO, ROLLOUT], 1, REPO, "not_a_repo"),
     ([ROLLOUT], 1, ROLLOUT, "exit_code"),
+    (["Error: first", *BACKTRACE, "Error: second", *BACKTRACE], 1, "Error: second", "exit_code"),
     (["2026-11-21T11:26:48Z  WARN codex_core: something", WARNING], 1, None, "exit_code"),
     ([], 1, None, "exit_code"),
     ([], 0, None, "no_turn"),

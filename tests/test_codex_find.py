@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -110,6 +111,15 @@ def test_the_wheel_of_this_interpreter(tmp_path: Path) -> None:
     assert os.access(os.path.join(found.path_dirs[0], "rg"), os.X_OK)
 
 
+def test_relative_folders_on_path_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    link(codex("newest").path, tmp_path, "bin", "codex")
+    monkeypatch.chdir(tmp_path / "bin")
+    environ = {"HOME": str(tmp_path), "PATH": os.pathsep.join(["", ".", "../bin"])}
+    answer = bare_find(environ, tmp_path / "cache")
+    assert answer.get("origin") != "PATH"
+    assert not answer.get("notes") and not answer.get("tried")
+
+
 PLACES = [
     (".npm-global/bin", "npm", {}),
     ("prefix/bin", "npm", {"NPM_CONFIG_PREFIX": "prefix"}),
@@ -183,7 +193,8 @@ def test_native_binary_in_each_layout(layout: str, tmp_path: Path) -> None:
     native = native_beside(str(link(str(wrapper), tmp_path, "bin", "codex")))
     assert native is not None
     assert native.path == str(binary)
-    assert native.env["CODEX_MANAGED_BY_NPM"] == "1"
+    root = {"CODEX_MANAGED_PACKAGE_ROOT": str(wrapper.parents[1])} if binary.parent.name == "bin" else {}
+    assert native.env == {"CODEX_MANAGED_BY_NPM": "1"} | root
 
 
 def test_no_native_binary_for_what_is_no_wrapper(tmp_path: Path) -> None:
@@ -209,11 +220,13 @@ def test_real_npm_package(label: str, tmp_path: Path) -> None:
 
 def test_a_wrapper_of_another_kind_is_used_as_it_is(tmp_path: Path) -> None:
     real = codex("newest")
-    wrapper = script(tmp_path / "bin" / "codex", f'exec "{real.path}" "$@"')
+    behind = link(real.path, tmp_path, "behind")
+    wrapper = script(tmp_path / "bin" / "codex", f'exec "{behind}" "$@"')
     found = find(str(wrapper), environ_of(tmp_path), str(tmp_path / "cache"))
     assert (found.path, found.version) == (str(wrapper), real.version)
     # What it starts can change without the script changing: nothing is remembered for it.
-    script(wrapper, "echo codex-cli 9.9.9")
+    behind.unlink()
+    script(behind, "echo codex-cli 9.9.9")
     assert find(str(wrapper), environ_of(tmp_path), str(tmp_path / "cache")).version == "9.9.9"
 
 
@@ -354,6 +367,22 @@ def test_the_version_is_read_once_per_state_of_the_file(tmp_path: Path) -> None:
         (entry,) = content["binaries"].values()
         entry["version"] = "0.99.1"
     assert [path.name for path in cache.iterdir()] == [file.name]
+
+
+def test_a_file_replaced_by_one_of_the_same_size_and_time_is_asked_again(tmp_path: Path) -> None:
+    """npm gives all its files the same time; only the change time, which nobody can set, tells them apart."""
+    mine = tmp_path / "codex"
+    shutil.copyfile(os.path.realpath(codex("newest").path), mine)
+    mine.chmod(0o700)
+    environ, cache = environ_of(tmp_path), tmp_path / "cache"
+    find(str(mine), environ, str(cache))
+    file, content = remembered(cache)
+    content["binaries"][str(mine)]["version"] = "0.99.1"
+    file.write_text(json.dumps(content))
+    assert find(str(mine), environ, str(cache)).version == "0.99.1"
+    mine.chmod(0o755)
+    assert find(str(mine), environ, str(cache)).version == codex("newest").version
+    mine.unlink()  # it is large
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1, "binaries": 7}', '{"format": 0}', "\x00\xff"])

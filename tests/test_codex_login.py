@@ -28,13 +28,15 @@ def configure(home: Home, text: str) -> str:
     return str(home.codex_home)
 
 
-def test_not_logged_in_then_with_a_key(every_codex: Installed, home: Home) -> None:
+def test_not_logged_in_then_with_a_key(every_codex: Installed, home: Home, tmp_path: Path) -> None:
     found = find(every_codex.path, home.env, str(home.agent_home / "cache"))
     folder = str(home.codex_home)
     assert login_state(found, home.env, folder).state == "none"
     words = [found.path, "login", "--with-api-key"]
     subprocess.run(words, input=KEY, env=home.env, capture_output=True, text=True, check=True, timeout=30)
-    state, detail = login_state(found, home.env, folder)
+    # The folder that was asked for counts, not the one that this environment leads to.
+    elsewhere = {name: value for name, value in home.env.items() if name != "CODEX_HOME"} | {"HOME": str(tmp_path)}
+    state, detail = login_state(found, elsewhere, folder)
     assert state == "api_key"
     assert not any(piece in detail for piece in (KEY[:8], KEY[-5:]))
 

@@ -39,7 +39,19 @@ FLOORS = {
         "tmux",
     },
     # the rules, the processes in the pane, the verbs
-    2: {"child", "ending", "guardian", "jobs", "outputs", "settle", "starting", "supervisor", "verdict"},
+    2: {
+        "child",
+        "ending",
+        "guardian",
+        "jobs",
+        "linger",
+        "notify",
+        "outputs",
+        "settle",
+        "starting",
+        "supervisor",
+        "verdict",
+    },
     # rooms, one per capability; they never import each other
     3: {"demo", "health", "logs", "schema"},
     # doors

@@ -56,7 +56,7 @@ TABLE = [
     Row("exit 0, but the turn failed", "failed", None, "unknown", facts=ended(exit_code=0, turn=BAD)),
     Row("exit 0 without any turn", "failed", None, "no_turn", facts=ended(exit_code=0)),
     Row("exit 0 in the middle of a turn", "failed", None, "no_turn", facts=ended(exit_code=0, turn=OPEN)),
-    Row("exit 1 after a failed turn", "failed", None, "unknown", facts=ended(exit_code=1, turn=BAD)),
+    Row("exit 1 after a failed turn", "failed", None, "exit_code", facts=ended(exit_code=1, turn=BAD)),
     Row("exit 1 after the turn was done", "failed", None, "exit_code", facts=ended(exit_code=1, turn=DONE)),
     Row(
         "exit 1, not in a repository",

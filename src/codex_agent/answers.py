@@ -88,7 +88,7 @@ class Sessions:
 class Check:
     """One thing `health` looked at."""
 
-    name: str = doc("tmux, codex, login, home or settings.")
+    name: str = doc("settings, tmux, codex, login, sandbox or home.")
     ok: bool = doc("Whether it is as it should be.")
     needed: bool = doc("Whether agents cannot run without it.")
     detail: str = doc("What was found.")

@@ -65,10 +65,13 @@ def _clear_up(home: str, job_id: str) -> None:
     from codex_agent import kernel
 
     kernel.sweep(lambda: kernel.descendants(os.getpid()))
-    from codex_agent import settle
+    from codex_agent import notify, settle
     from codex_agent.store import Store
 
-    settle.settle(Store(home), job_id, by="guardian")
+    store = Store(home)
+    record = settle.settle(store, job_id, by="guardian")
+    if record.facts.started_at is not None and record.facts.ended_at is not None:
+        notify.run(store, record, dict(os.environ))
 
 
 def _leave_traceback(home: str, job_id: str) -> None:

@@ -15,14 +15,14 @@ def check(environ: Mapping[str, str]) -> Health:
     """Looks at everything, however much of it is amiss."""
     store = Store(settings.home(environ))
     checks = []
-    configured: str | None = None
+    chosen = settings.Settings()
     try:
-        configured = settings.load(environ).codex
+        chosen = settings.load(environ)
         checks.append(Check("settings", True, True, settings.config_path(environ), None))
     except CodexAgentError as error:
         checks.append(Check("settings", False, True, error.message, error.hint))
     checks.append(_tmux(environ))
-    checks.extend(_codex(configured, environ, store))
+    checks.extend(_codex(chosen, environ, store))
     checks.append(_home(store))
     return Health(all(one.ok for one in checks if one.needed), __version__, checks)
 
@@ -34,9 +34,9 @@ def _tmux(environ: Mapping[str, str]) -> Check:
         return Check("tmux", False, True, error.message, error.hint)
 
 
-def _codex(configured: str | None, environ: Mapping[str, str], store: Store) -> list[Check]:
+def _codex(chosen: settings.Settings, environ: Mapping[str, str], store: Store) -> list[Check]:
     try:
-        found = codex.find(configured, environ, os.path.join(store.home, "cache"))
+        found = codex.find(chosen.codex, environ, os.path.join(store.home, "cache"))
     except MissingProgram as error:
         return [Check("codex", False, True, error.message, error.hint)]
     detail = f"Codex {found.version} at {found.path} (from {found.origin})"
@@ -49,14 +49,16 @@ def _codex(configured: str | None, environ: Mapping[str, str], store: Store) -> 
     )
     try:
         state, told = codex.login_state(found, environ, codex_home)
+        fix = "Run `codex login`, or set CODEX_API_KEY (codex exec does not read OPENAI_API_KEY)."
+        checks.append(Check("login", state != "none", True, told, fix if state == "none" else None))
+        works, told = codex.sandbox_state(found, environ)
+        fix = (
+            "Allow user namespaces (README, Troubleshooting), or use --sandbox danger-full-access in a container."
+        )
+        needed = chosen.sandbox != "danger-full-access"
+        checks.append(Check("sandbox", works, needed, told, None if works else fix))
     except MissingProgram as error:
-        return [*checks, Check("login", False, True, error.message, error.hint)]
-    fix = (
-        "Run `codex login`, or set CODEX_API_KEY (codex exec does not read OPENAI_API_KEY)."
-        if state == "none"
-        else None
-    )
-    checks.append(Check("login", state != "none", True, told, fix))
+        checks.append(Check("codex", False, True, error.message, error.hint))
     return checks
 
 

@@ -88,17 +88,28 @@ def wait(store: Store, ids: Sequence[str], *, wait_any: bool = False, timeout_s:
 
 
 def wait_in_thread(store: Store, job_id: str) -> Callable[[float], bool]:
-    """Begins to wait for one job's end; the function returned sleeps up to that many seconds for it."""
+    """Begins to wait for one job's end; the function returned sleeps up to that many seconds for it.
+
+    It raises what ``view`` would, if the record turns out unreadable.
+    """
     ended = threading.Event()
+    troubles: list[BaseException] = []
 
     def follow() -> None:
         try:
             _sleep_until_ended(store, job_id)
-        finally:
-            ended.set()
+        except BaseException as error:
+            troubles.append(error)
+        ended.set()
+
+    def wait_a_while(seconds: float) -> bool:
+        done = ended.wait(seconds)
+        if troubles:
+            raise troubles[0]
+        return done
 
     threading.Thread(target=follow, daemon=True).start()
-    return ended.wait
+    return wait_a_while
 
 
 def _sleep_until_ended(store: Store, job_id: str) -> None:

@@ -7,7 +7,6 @@ the tmux session and hands over. Must never leave a half-made job behind when it
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import sys
@@ -92,13 +91,19 @@ def plan(options: StartOptions, settings: Settings, store: Store, environ: Mappi
         model=settings.model,
         reasoning=settings.reasoning,
         add_dirs=[_folder(path, "--add-dir") for path in options.add_dirs],
-        images=[_file(path, "--image") for path in options.images],
+        images=[os.path.abspath(path) for path in options.images],
         profile=options.profile,
         config=options.config,
-        output_schema=_schema(options.output_schema),
+        output_schema=options.output_schema and os.path.abspath(options.output_schema),
         skip_git_repo_check=options.skip_git_repo_check,
     )
+    codex.check_files(wanted)
+    codex_home = _codex_home(environ)
+    if options.profile:
+        codex.check_profile(options.profile, codex_home)
     found = codex.find(settings.codex, environ, os.path.join(store.home, "cache"))
+    if settings.reasoning:
+        codex.check_reasoning(found, settings.reasoning, environ)
     request = Request(
         mode="exec",
         prompt_head=options.prompt[:PROMPT_HEAD_CHARS],
@@ -113,7 +118,7 @@ def plan(options: StartOptions, settings: Settings, store: Store, environ: Mappi
         notify_on_complete=notify,
         argv=codex.exec_argv(found, wanted),
         codex_version=found.version,
-        codex_home=_codex_home(environ),
+        codex_home=codex_home,
     )
     return Plan(request, name, built, found, list(built.notices))
 
@@ -225,27 +230,6 @@ def _folder(path: str, what: str) -> str:
     if not os.path.isdir(full):
         raise UsageError(f"{what} is not a directory: {full}", "Give a directory.", path=full)
     return os.path.realpath(full)
-
-
-def _file(path: str, what: str) -> str:
-    full = os.path.abspath(path)
-    if not os.path.isfile(full):
-        raise UsageError(f"{what}: no such file: {full}", "Check the path.", path=full)
-    return full
-
-
-def _schema(path: str | None) -> str | None:
-    if path is None:
-        return None
-    full = _file(path, "--output-schema")
-    try:
-        with open(full, "rb") as file:
-            json.load(file)
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"--output-schema: {full} is no JSON: {error}", "Give a JSON Schema.", path=full
-        ) from error
-    return full
 
 
 def _name(name: str | None) -> str | None:

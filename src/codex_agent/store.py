@@ -20,10 +20,23 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import asdict, fields
-from typing import Any, TypeVar
+from time import strptime
+from typing import Any, TypeVar, get_args
 
 from codex_agent.errors import AmbiguousId, JobNotFound, RecordTooNew, RecordUnreadable, StoreUnwritable
-from codex_agent.model import RECORD_VERSION, Facts, Problem, Process, Record, Request, Tokens, Turn, stamp
+from codex_agent.model import (
+    RECORD_VERSION,
+    Facts,
+    Mode,
+    Problem,
+    Process,
+    Record,
+    Request,
+    Tokens,
+    Turn,
+    TurnMark,
+    stamp,
+)
 
 T = TypeVar("T")
 
@@ -37,7 +50,6 @@ _NESTED = {"tokens": Tokens, "supervisor": Process, "codex": Process, "turn": Tu
 _NONE = type(None)
 # What each annotation of the recorded dataclasses allows in JSON. A new kind of field fails here at once.
 _TYPES: dict[str, Any] = {
-    "Mode": str,
     "str": str,
     "int": int,
     "float": (int, float),
@@ -46,8 +58,8 @@ _TYPES: dict[str, Any] = {
     "float | None": (int, float, _NONE),
     "list[str]": list,
     "list[str] | None": (list, _NONE),
-    "TurnMark | None": (str, _NONE),
 }
+_WORDS: dict[str, Any] = {"Mode": get_args(Mode), "TurnMark | None": (*get_args(TurnMark), None)}
 
 
 class Store:
@@ -102,6 +114,11 @@ class Store:
             names = os.listdir(self.folder)
         except FileNotFoundError:
             return []
+        except OSError as error:
+            hint = "Check who owns the folder and its mode, and CODEX_AGENT_HOME."
+            raise StoreUnwritable(
+                f"Cannot read {self.folder}: {error.strerror}.", hint, path=self.folder
+            ) from error
         return [name[:-5] for name in names if name.endswith(".json") and is_id(name[:-5])]
 
     def resolve(self, ref: str) -> str:
@@ -135,7 +152,7 @@ class Store:
                 data = json.loads(handle.read())
         except FileNotFoundError:
             raise JobNotFound(f"No job '{job_id}'.", _LIST, id=job_id) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise _unreadable(file, job_id, str(error)) from error
         if not isinstance(data, dict):
             raise _unreadable(file, job_id, "it is not a JSON object")
@@ -274,8 +291,8 @@ def _decode(data: dict[str, Any]) -> Record:
     return Record(
         version=data["version"],
         id=_text(data["id"]),
-        name=data.get("name"),
-        created_at=_text(data["created_at"]),
+        name=None if data.get("name") is None else _text(data["name"]),
+        created_at=_time(data["created_at"]),
         mark=_text(data["mark"]),
         tmux_session=_text(data["tmux_session"]),
         request=_fill(Request, data["request"]),
@@ -292,13 +309,34 @@ def _fill(kind: type[T], data: dict[str, Any]) -> T:
         if item.name not in data:
             continue
         value = data[item.name]
+        wanted = str(item.type)
         nested = _NESTED.get(item.name)
         if nested is not None:
-            value = None if value is None else _fill(nested, value)
-        elif not isinstance(value, _TYPES[str(item.type)]):
-            raise TypeError(f"{item.name} should be {item.type}, is {value!r}")
+            value = None if value is None and wanted.endswith("| None") else _fill(nested, value)
+        elif not _fits(wanted, value):
+            raise TypeError(f"{item.name} should be {wanted}, is {value!r}")
+        elif item.name.endswith("_at") and value is not None:
+            _time(value)
         values[item.name] = value
     return kind(**values)
+
+
+def _fits(wanted: str, value: Any) -> bool:
+    if wanted in _WORDS:
+        return value in _WORDS[wanted]
+    if isinstance(value, list) and not all(isinstance(one, str) for one in value):
+        return False
+    # For Python a bool is an int; no field is a bool.
+    return isinstance(value, _TYPES[wanted]) and not isinstance(value, bool)
+
+
+def _time(value: Any) -> str:
+    """One of our stamps (``model.stamp``). Raises TypeError or ValueError."""
+    text = _text(value)
+    strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
+    if len(text) != 24 or text[19] != "." or not text[20:23].isdecimal() or text[23] != "Z":
+        raise ValueError(f"a time expected, found {text!r}")
+    return text
 
 
 def _text(value: Any) -> str:

@@ -12,11 +12,10 @@ import fcntl
 import os
 import select
 import signal
-import subprocess
 import time
 from typing import Any
 
-from codex_agent import execstream, handshake, kernel, rollouts
+from codex_agent import execstream, handshake, kernel, linger, notify, rollouts
 from codex_agent.child import Child
 from codex_agent.codex.failures import telling_stderr_line
 from codex_agent.errors import CodexAgentError, StoreUnwritable
@@ -33,7 +32,6 @@ _ROLLOUT_IDLE_S = 3.0  # when nothing came on the stream: one stat per look
 _LINE_LIMIT = 1 << 26
 _DISK_RETRY_S = 1.0
 _STOP_SIGNALS = {signal.SIGTERM: "killed", signal.SIGHUP: "closed", signal.SIGINT: "interrupted"}
-_NOTIFY_LIMIT_S = 300.0
 
 
 class Supervisor:
@@ -294,31 +292,6 @@ class Supervisor:
             self._next_save += _DISK_RETRY_S
 
 
-def notify(record: Record, status: str, error: str | None, env: dict[str, str], cwd: str) -> int | None:
-    """Runs the job's ``--notify-on-complete`` command; its exit code, or None if it was stopped or cannot run."""
-    words = record.request.notify_on_complete
-    assert words
-    extra = {
-        "CODEX_AGENT_JOB_ID": record.id,
-        "CODEX_AGENT_STATUS": status,
-        "CODEX_AGENT_ERROR": error or "",
-    }
-    try:
-        return subprocess.run(
-            words,
-            env={**env, **extra},
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=_NOTIFY_LIMIT_S,
-            start_new_session=True,
-            check=False,
-        ).returncode
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-
-
 def main(home: str, job_id: str, socket_path: str) -> int:
     """The supervisor process. Returns 0 when the job's end is written and nothing of it is left."""
     store = Store(home)
@@ -348,9 +321,7 @@ def main(home: str, job_id: str, socket_path: str) -> int:
     handshake.answer(connection, {"ok": True, "pid": facts.codex.pid})
     supervisor.run()
     supervisor.finish()
-    if record.request.notify_on_complete:
-        job = job_view(record, alive=False, now=time.time())
-        error_text = job.failure.message if job.failure else None
-        code = notify(record, job.status, error_text, launch.env, launch.cwd)
-        supervisor.note("notified", exit_code=code)
+    notify.run(store, record, launch.env)
+    if facts.tmux_socket is not None:
+        linger.while_watched(facts.tmux_socket, record.tmux_session)
     return 0

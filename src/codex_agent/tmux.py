@@ -132,6 +132,19 @@ def has_session(socket: str, name: str) -> bool:
     raise TmuxFailed(f"tmux cannot say whether session {name} exists: {told}", session=name)
 
 
+def attached(socket: str, name: str) -> int:
+    """How many clients look at the session; 0 if it is gone. Asked from its own pane, so without libtmux."""
+    done = subprocess.run(
+        ["tmux", "-S", socket, "display-message", "-p", "-t", f"={name}:", "#{session_attached}"],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    told = done.stdout.strip()
+    return int(told) if done.returncode == 0 and told.isdigit() else 0
+
+
 def kill_session(socket: str, name: str) -> None:
     """Closes the session if it is there. Raises TmuxFailed if tmux cannot be asked."""
     done = _server(socket).cmd("kill-session", "-t", f"={name}")

@@ -11,7 +11,7 @@ from calendar import timegm
 from dataclasses import dataclass
 from time import strptime
 
-from codex_agent.codex.failures import diagnose
+from codex_agent.codex.failures import diagnose, reconnect_reason
 from codex_agent.model import PROMPT_HEAD_CHARS, SUMMARY_CHARS, Facts, Failure, Job, Record, Status, TurnState
 
 
@@ -56,7 +56,8 @@ def judge(facts: Facts, *, alive: bool) -> Verdict:
         # Even where a stop was asked for meanwhile: the work was done.
         return Verdict("completed")
     if facts.stop_reason is not None:
-        status, message = _STOPPED[facts.stop_reason]
+        unknown: tuple[Status, str] = ("interrupted", f"The job was stopped: {facts.stop_reason}.")
+        status, message = _STOPPED.get(facts.stop_reason, unknown)
         return Verdict(status, failure=_failure(facts, facts.stop_reason, message))
     if facts.exit_signal is not None:
         message = f"Codex was ended by signal {facts.exit_signal} from outside this tool."
@@ -68,7 +69,7 @@ def _living(facts: Facts) -> Verdict:
     if facts.started_at is None:
         return Verdict("pending", "starting")
     if facts.reconnecting is not None:
-        return Verdict("running", "reconnecting", facts.reconnecting)
+        return Verdict("running", "reconnecting", reconnect_reason(facts.reconnecting) or facts.reconnecting)
     return Verdict("running", "working" if facts.turn.state is not None else "starting")
 
 

@@ -57,7 +57,13 @@ class Place:
     def call(self, *words: str) -> Any:
         """One call's JSON; raises if the call fails."""
         done = subprocess.run(
-            self.argv(*words), env=self.home.env, cwd=self.repo, capture_output=True, text=True, timeout=60, check=False
+            self.argv(*words),
+            env=self.home.env,
+            cwd=self.repo,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         if done.returncode != 0:
             raise RuntimeError(f"{words} -> {done.returncode}: {done.stdout}{done.stderr}")
@@ -99,10 +105,11 @@ def stage() -> Iterator[Stage]:
         model = open_things.enter_context(ModelServer())
         repo = root / "repo"
         repo.mkdir()
-        for words in (["init", "-q"], ["-c", "user.name=A", "-c", "user.email=a@example.invalid"]):
-            if words[0] != "init":
-                words += ["commit", "-q", "--allow-empty", "-m", "first"]
-            subprocess.run(["git", *words], cwd=repo, check=True, capture_output=True, timeout=30, env=clean_environ())
+        who = ["-c", "user.name=A", "-c", "user.email=a@example.invalid"]
+        for words in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "first"]):
+            subprocess.run(
+                ["git", *words], cwd=repo, check=True, capture_output=True, timeout=30, env=clean_environ()
+            )
         yield Stage(root, python, model, repo, open_things)
 
 

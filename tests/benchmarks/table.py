@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 README = os.path.join(os.path.dirname(os.path.abspath(__file__)), "README.md")
 _BEGIN, _END = "<!-- table -->", "<!-- end of table -->"
-_HEAD = ("work", "took", "against", "took", "ratio", "at most", "met")
+_HEAD = ("work", "took", "against", "took", "ratio", "at most", "met", "goal")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison. ``limit`` holds for ``ratio`` or, where there is none, for ``value``.
+    """One comparison. ``limit`` and ``goal`` are for ``ratio`` or, where there is none, for ``value``.
 
-    ``unit`` is that of ``value`` (and ``against``): ms, MiB, s or %. Without a limit the row only reports.
+    ``unit`` is that of ``value`` and ``base``: ms, kB or s. Without a ``limit`` the row only reports; ``goal`` is
+    what is aimed at next and fails nothing yet.
     """
 
     work: str
@@ -25,6 +26,7 @@ class Row:
     base: float | None = None
     ratio: float | None = None
     limit: float | None = None
+    goal: float | None = None
 
     @property
     def met(self) -> bool | None:
@@ -43,6 +45,7 @@ class Row:
             "-" if self.ratio is None else f"{self.ratio:.2f} x",
             "-" if self.limit is None else f"{self.limit:g} {unit}",
             {None: "-", True: "yes", False: "**no**"}[self.met],
+            "-" if self.goal is None else f"{self.goal:g} {unit}",
         )
 
 
@@ -50,7 +53,10 @@ def text(rows: Sequence[Row]) -> str:
     """The table in Markdown, its columns in line."""
     cells = [_HEAD, *(row.cells() for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(_HEAD))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in cells
+    ]
     lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Talking about jobs through the command line: begin one, see it, wait for its end, and what its model was told."""
+"""Talking about jobs through the command line: begin one, see it, wait for its end; what its model was told."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         reasoning_efforts,
     )
     from codex_agent.codex.login import Login, login_state
+    from codex_agent.codex.sandbox import Sandbox, sandbox_state
     from codex_agent.codex.version import KNOWN_NEWEST, KNOWN_OLDEST, is_known, parse_version
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Diagnosis",
     "ExecOptions",
     "Login",
+    "Sandbox",
     "check_files",
     "check_profile",
     "check_reasoning",
@@ -46,6 +48,7 @@ __all__ = [
     "parse_version",
     "reasoning_efforts",
     "reconnect_reason",
+    "sandbox_state",
     "telling_stderr_line",
 ]
 
@@ -56,6 +59,7 @@ _HOME_OF = {
     "KNOWN_NEWEST": "version",
     "KNOWN_OLDEST": "version",
     "Login": "login",
+    "Sandbox": "sandbox",
     "MAX_PROMPT_CHARS": "flags",
     "check_files": "flags",
     "check_profile": "flags",
@@ -68,6 +72,7 @@ _HOME_OF = {
     "parse_version": "version",
     "reasoning_efforts": "flags",
     "reconnect_reason": "failures",
+    "sandbox_state": "sandbox",
     "telling_stderr_line": "failures",
 }
 

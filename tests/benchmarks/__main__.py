@@ -1,0 +1,60 @@
+"""The one command: measures the groups asked for, prints the table, and with --write puts it into README.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from benchmarks import commands, starts, table, thinking, waits
+from benchmarks.stage import Stage, stage
+from support import codex
+
+GROUPS: dict[str, Callable[[Stage], list[table.Row]]] = {
+    "commands": commands.rows,
+    "start": starts.rows,
+    "wait": waits.rows,
+    "thinking": thinking.rows,
+}
+
+
+def main() -> int:
+    """Exit code 1 if a row is over its limit."""
+    parser = argparse.ArgumentParser(prog="tests/benchmarks/run", description=__doc__)
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"some of: {', '.join(GROUPS)} (default: all)")
+    parser.add_argument("--write", action="store_true", help="put the table into README.md (all groups only)")
+    wanted = parser.parse_args()
+    unknown = set(wanted.groups) - set(GROUPS)
+    if unknown or (wanted.write and wanted.groups):
+        parser.error(f"no such group: {', '.join(unknown)}" if unknown else "--write wants all groups")
+    rows: list[table.Row] = []
+    began = time.monotonic()
+    with stage() as shared:
+        machine = describe(shared)
+        for name in wanted.groups or GROUPS:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            rows += GROUPS[name](shared)
+    block = f"{machine} {time.monotonic() - began:.0f} s in all.\n\n{table.text(rows)}"
+    print(block)
+    if wanted.write:
+        table.put_into_readme(block)
+    return 1 if any(row.met is False for row in rows) else 0
+
+
+def describe(shared: Stage) -> str:
+    """One sentence on what it was measured with."""
+    version = subprocess.run([shared.python, "-V"], capture_output=True, text=True, check=True).stdout.strip()
+    tmux = subprocess.run(["tmux", "-V"], capture_output=True, text=True, check=True).stdout.strip()
+    load = os.getloadavg()[0]
+    return (
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}: {platform.system()} {platform.machine()}, {os.cpu_count()} cores "
+        f"(load {load:.1f} at the start), {version}, Codex {codex('newest').version}, {tmux}."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

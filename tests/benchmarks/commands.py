@@ -1,0 +1,108 @@
+"""The rows of the commands that are called all day, against an interpreter that does nothing, and of the launcher."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+from benchmarks import crowd, rollout_files
+from benchmarks.measure import Pair, pairs, timed
+from benchmarks.stage import LAUNCHER, Place, Stage
+from benchmarks.table import Row
+from codex_agent.demo.model_server import Step
+from codex_agent.model import TERMINAL, Record
+
+PAIRS = 15
+JOBS, LIVE = 20, 5
+MANY = 10_000
+ROLLOUT_BYTES = 20_000_000
+
+
+def rows(stage: Stage) -> list[Row]:
+    """``commands``: the launcher, the bare start, and what reads jobs."""
+    place = stage.place("reading")
+    ended, running = _real_records(place)
+    few, big, many = (stage.place(name) for name in ("few", "big", "many"))
+    few_live = _fill(few, ended, running, JOBS, None)
+    big_live = _fill(big, ended, running, JOBS, ROLLOUT_BYTES)
+    many_live = _fill(many, ended, running, MANY, None)
+    with (
+        crowd.alive(few, few_live, sessions=False),
+        crowd.alive(big, big_live, sessions=False),
+        crowd.alive(many, many_live, sessions=False),
+    ):
+        table = [
+            _launcher(place),
+            _bare(place, "import codex_agent", lambda: place.time_python("-ISE", "-c", _IMPORT)),
+            _bare(place, "--version", lambda: place.time("--version")),
+            _bare(place, "status ID, ended", lambda: place.time("status", ended.id), 1.5),
+            _bare(place, "status ID --json, ended", lambda: place.time("status", ended.id, "--json"), 1.5),
+            _bare(place, "status ID, live", lambda: few.time("status", few_live[0]), 1.6),
+            _bare(place, f"jobs --json, {JOBS} jobs, {LIVE} live", lambda: few.time("jobs", "--json")),
+            _bare(place, "the same, each with a rollout of 20 MB", lambda: big.time("jobs", "--json"), 2),
+            _bare(place, "jobs --json among 10,000 records", lambda: many.time("jobs", "--json"), 4, count=3),
+        ]
+        rollouts = pairs(PAIRS, lambda: big.time("jobs", "--json"), lambda: few.time("jobs", "--json"))
+    table.append(_row("jobs --json, rollouts of 20 MB", rollouts, "the same without rollouts"))
+    return table
+
+
+_IMPORT = f"import sys; sys.path.insert(0, {str(os.path.join(os.path.dirname(LAUNCHER), '..', 'src'))!r}); import codex_agent"
+
+
+def _bare(
+    place: Place, name: str, work: Callable[[], float], goal: float | None = None, count: int = PAIRS
+) -> Row:
+    pair = pairs(count, work, lambda: place.time_python("-ISE", "-c", "pass"))
+    return replace(_row(name, pair, "python -ISE -c pass"), goal=goal)
+
+
+def _launcher(place: Place) -> Row:
+    launched = functools.partial(timed, [LAUNCHER, "--version"], place.home.env, str(place.repo))
+    pair = pairs(PAIRS, launched, lambda: place.time_python("-I", "-m", "codex_agent", "--version"))
+    return _row("bin/codex-agent --version", pair, "its own python -I -m codex_agent --version")
+
+
+def _row(name: str, pair: Pair, against: str) -> Row:
+    return Row(name, pair.work * 1000, "ms", against, pair.against * 1000, pair.ratio)
+
+
+def _real_records(place: Place) -> tuple[Record, Record]:
+    """What a real job's record holds when it has ended, and while its agent thinks."""
+    gate = place.model.gate("reading")
+    place.model.on("%%reading", Step.command("ls"), Step.hold(gate, Step.message("The end. " * 60)))
+    job_id = place.job("%%reading " + "Say what stands in this folder. " * 20)
+    gate.reached()
+    running = _settled(place, job_id, lambda record: record.facts.tokens is not None)
+    gate.open()
+    place.call("wait", job_id, "--json")
+    ended = place.store.load(job_id)
+    assert ended.facts.ended_at is not None and "completed" in TERMINAL
+    return ended, running
+
+
+def _settled(place: Place, job_id: str, question: Callable[[Record], bool]) -> Record:
+    from support import until
+
+    return until(lambda: record if question(record := place.store.load(job_id)) else None, 15) or place.store.load(
+        job_id
+    )
+
+
+def _fill(place: Place, ended: Record, running: Record, count: int, rollout_bytes: int | None) -> list[str]:
+    """``count`` jobs; the ids of the living ones. All rollouts are names of one file (hard links)."""
+    first = str(place.home.root / "rollout-0.jsonl")
+    if rollout_bytes is not None:
+        rollout_files.write(first, rollout_bytes)
+
+    def change(record: Record, number: int) -> None:
+        at = f"2026-11-{number % 28 + 1:02d}T09:{number % 60:02d}:00.{number % 1000:03d}Z"
+        record.created_at = at
+        if rollout_bytes is not None:
+            record.facts.rollout = str(place.home.root / f"rollout-{record.id}.jsonl")
+            os.link(first, record.facts.rollout)
+
+    crowd.copies(place, ended, count - LIVE, change)
+    return crowd.copies(place, running, LIVE, change, seed=1)
