@@ -11,48 +11,22 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from codex_agent.demo.model_server import ModelServer, Step
-from codex_agent.store import Store
-from support import Cli, Home, until
+from support import Cli, Codex, Home, until
 from support.cli import COMMAND
+from support.jobs import begin, ended, record, see, working
 from support.processes import job_processes
 
 
-def begin(cli: Cli, repo: Path, prompt: str, *more: str) -> str:
-    """Starts a job; its id."""
-    job_id = cli("start", prompt, "-d", str(repo), "--json", *more).ok().json()["id"]
-    assert isinstance(job_id, str)
-    return job_id
-
-
-def see(cli: Cli, job_id: str) -> dict[str, Any]:
-    found = cli("status", job_id, "--json").ok().json()
-    assert isinstance(found, dict)
-    return found
-
-
-def ended(cli: Cli, job_id: str, timeout_s: float = 30) -> dict[str, Any]:
-    """The job when it has ended."""
-    cli("wait", job_id, "--timeout", str(timeout_s), timeout_s=timeout_s + 10)
-    job = see(cli, job_id)
-    assert job["completed_at"], job
-    return job
-
-
-def working(cli: Cli, model: ModelServer, repo: Path, marker: str, *more: str) -> str:
-    """A job whose agent runs a command that never ends by itself; returned once the command runs."""
-    model.on(marker, Step.command("touch begun; sleep 987"), Step.message("never"))
-    job_id = begin(cli, repo, f"work {marker}", *more)
-    until(lambda: (repo / "begun").exists(), 20, "the agent's command")
-    return job_id
-
-
-def record(home: Home, job_id: str) -> Any:
-    return Store(str(home.agent_home)).load(job_id)
+def pid_of(home: Home, job_id: str, who: str) -> int:
+    """The pid the record has of the job's ``codex`` or ``supervisor``."""
+    facts = record(home, job_id).facts
+    process = facts.codex if who == "codex" else facts.supervisor
+    assert process is not None
+    return process.pid
 
 
 def nobody_left(home: Home) -> None:
@@ -136,7 +110,7 @@ def test_codex_cannot_be_run_after_all(home: Home, repo: Path) -> None:
 @pytest.mark.parametrize("sandbox", ["workspace-write", "danger-full-access"])
 def test_codex_killed_mid_turn(sandbox: str, cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
     job_id = working(cli, model, repo, "%%codex-killed", "-s", sandbox)
-    os.kill(record(home, job_id).facts.codex.pid, signal.SIGKILL)
+    os.kill(pid_of(home, job_id, "codex"), signal.SIGKILL)
     job = ended(cli, job_id)
     assert (job["status"], job["failure"]["reason"], job["failure"]["signal"]) == ("failed", "signal", 9)
     nobody_left(home)
@@ -145,7 +119,7 @@ def test_codex_killed_mid_turn(sandbox: str, cli: Cli, home: Home, model: ModelS
 @pytest.mark.parametrize("sandbox", ["workspace-write", "danger-full-access"])
 def test_supervisor_killed(sandbox: str, cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
     job_id = working(cli, model, repo, "%%supervisor-killed", "-s", sandbox)
-    os.kill(record(home, job_id).facts.supervisor.pid, signal.SIGKILL)
+    os.kill(pid_of(home, job_id, "supervisor"), signal.SIGKILL)
     job = see(cli, job_id)
     assert (job["status"], job["failure"]["reason"]) == ("interrupted", "interrupted"), (
         "at once, not after a while"
@@ -157,7 +131,7 @@ def test_supervisor_killed(sandbox: str, cli: Cli, home: Home, model: ModelServe
 def test_supervisor_and_guardian_killed(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
     """Nobody is left in the pane: the reader that settles the job ends what still runs, by the job's mark."""
     job_id = working(cli, model, repo, "%%both-killed", "-s", "danger-full-access")
-    supervisor = record(home, job_id).facts.supervisor.pid
+    supervisor = pid_of(home, job_id, "supervisor")
     ours = {one.pid: one for one in job_processes(str(home.agent_home))}
     guardian = ours[ours[supervisor].parent]
     os.kill(guardian.pid, signal.SIGSTOP)  # so that it cannot act when the supervisor dies
@@ -201,6 +175,28 @@ def test_kill(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
     nobody_left(home)
 
 
+@pytest.mark.parametrize("how", ["kill", "close", "supervisor", "codex"])
+def test_an_end_by_force_leaves_no_litter(
+    how: str, each_codex: Codex, cli: Cli, home: Home, model: ModelServer, repo: Path
+) -> None:
+    """Codex's sandbox puts empty folders into the repository and TMPDIR, and cleans up unless it is killed."""
+    scratch = home.root / "scratch"
+    scratch.mkdir()
+    home.env["TMPDIR"] = str(scratch)
+    job_id = working(cli, model, repo, f"%%litter-{how}")
+    assert len(os.listdir(repo)) > 3, "the test wants that litter"
+    if how == "kill":
+        cli("kill", job_id).ok()
+    elif how == "close":
+        home.tmux("kill-session", "-t", f"=codex-agent-{job_id}")
+    else:
+        os.kill(pid_of(home, job_id, how), signal.SIGKILL)
+    ended(cli, job_id)
+    nobody_left(home)
+    assert sorted(os.listdir(repo)) == [".git", "README.md", "begun"]
+    assert {name for name in os.listdir(scratch) if not name.startswith("codex-")} == set()
+
+
 def test_kill_of_a_finished_job_changes_nothing(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
     model.on("%%quick", Step.message("done"))
     job_id = begin(cli, repo, "%%quick")
@@ -227,7 +223,7 @@ def test_two_kills_at_once(cli: Cli, home: Home, model: ModelServer, repo: Path)
 
 def test_kill_of_a_supervisor_that_does_not_answer(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
     job_id = working(cli, model, repo, "%%deaf", "-s", "danger-full-access")
-    os.kill(record(home, job_id).facts.supervisor.pid, signal.SIGSTOP)
+    os.kill(pid_of(home, job_id, "supervisor"), signal.SIGSTOP)
     job = cli("kill", job_id, "--json").ok().json()
     assert job["status"] == "interrupted"
     nobody_left(home)

@@ -15,37 +15,18 @@ from typing import Any
 
 import pytest
 
-from codex_agent.cli.app import run
 from codex_agent.demo.model_server import ModelServer, Step
 from codex_agent.store import Store
 from support import Cli, Home, Result
 from support.cli import COMMAND
-from support.jobs import begin, ended, record, see, user_texts
+from support.jobs import Here, begin, ended, record, see, user_texts
 
 LIMIT = 1_048_576
-Call = Callable[..., Result]
 
 
 @pytest.fixture
-def call(home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """The command line without a process of its own, in this test's environment and folder."""
-    for name in [name for name in os.environ if name.startswith(("CODEX", "TMUX"))]:
-        monkeypatch.delenv(name)
-    for name, value in home.env.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(home.root)
-
-    def run_here(*words: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> Result:
-        with monkeypatch.context() as only_now:
-            for name, value in (env or {}).items():
-                only_now.setenv(name, value)
-            if cwd is not None:
-                only_now.chdir(cwd)
-            exit_code = run(list(words))
-        out, err = capfd.readouterr()
-        return Result(words, exit_code, out, err, 0)
-
-    return run_here
+def call(home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Here:
+    return Here(home, monkeypatch, capfd)
 
 
 def refused(answer: Result, exit_code: int, code: str, *words: str) -> dict[str, Any]:
@@ -99,7 +80,7 @@ def nothing_started(home: Home, model: ModelServer | None = None) -> None:
         (["clean", "--older-than", "-1d"], "-1d"),
     ],
 )
-def test_wrong_words(words: list[str], told: str, call: Call, home: Home) -> None:
+def test_wrong_words(words: list[str], told: str, call: Here, home: Home) -> None:
     refused(call(*words, "--json"), 2, "usage", told)
     nothing_started(home)
 
@@ -113,12 +94,12 @@ def test_an_unknown_command_in_text(cli: Cli, home: Home) -> None:
     nothing_started(home)
 
 
-def test_json_after_the_dashes_is_a_prompt(call: Call, home: Home) -> None:
+def test_json_after_the_dashes_is_a_prompt(call: Here, home: Home) -> None:
     answer = call("start", "--dry-run", "--", "--json").ok()
     assert answer.out == "--json\n"
 
 
-def test_no_words_show_the_help(call: Call) -> None:
+def test_no_words_show_the_help(call: Here) -> None:
     answer = call()
     assert answer.rc == 2 and "Usage: codex-agent" in answer.out and "Traceback" not in answer.err
 
@@ -168,7 +149,7 @@ def test_no_words_show_the_help(call: Call) -> None:
     ],
     ids=lambda value: ascii(" ".join(value))[1:30] if isinstance(value, list) else "",
 )
-def test_bad_values_of_start(options: list[str], told: str, call: Call, home: Home, repo: Path) -> None:
+def test_bad_values_of_start(options: list[str], told: str, call: Here, home: Home, repo: Path) -> None:
     (repo / "plain.txt").write_text("This is no JSON, and no folder.\n")
     (repo / "list.json").write_text("[1, 2]\n")
     code = "not_built" if "--interactive" in options else "usage"
@@ -184,12 +165,12 @@ def test_an_empty_prompt(prompt: str, cli: Cli, home: Home, repo: Path) -> None:
     nothing_started(home)
 
 
-def test_no_prompt_at_all(call: Call, home: Home, repo: Path) -> None:
+def test_no_prompt_at_all(call: Here, home: Home, repo: Path) -> None:
     refused(call("start", "-d", str(repo), "--json"), 2, "usage", "no prompt", "--prompt-file")
     nothing_started(home)
 
 
-def test_a_prompt_file_that_is_not_there(call: Call, home: Home, repo: Path) -> None:
+def test_a_prompt_file_that_is_not_there(call: Here, home: Home, repo: Path) -> None:
     refused(call("start", "--prompt-file", "gone.md", "-d", str(repo), "--json"), 2, "usage", "gone.md")
     nothing_started(home)
 
@@ -263,7 +244,7 @@ def test_stdin_that_is_not_utf_8(cli: Cli, home: Home, repo: Path) -> None:
     nothing_started(home)
 
 
-def test_an_argument_that_is_not_utf_8(call: Call, home: Home, repo: Path) -> None:
+def test_an_argument_that_is_not_utf_8(call: Here, home: Home, repo: Path) -> None:
     refused(call("start", "caf\udce9", "-d", str(repo), "--json"), 2, "usage", "UTF-8")
     nothing_started(home)
 
@@ -271,7 +252,7 @@ def test_an_argument_that_is_not_utf_8(call: Call, home: Home, repo: Path) -> No
 # ---- folders and files ----
 
 
-def test_directories_that_are_none(call: Call, home: Home, repo: Path) -> None:
+def test_directories_that_are_none(call: Here, home: Home, repo: Path) -> None:
     refused(call("start", "x", "-d", "nowhere", "--json"), 2, "usage", "does not exist", "nowhere")
     refused(call("start", "x", "-d", str(repo / "README.md"), "--json"), 2, "usage", "not a directory")
     nothing_started(home)
@@ -287,7 +268,7 @@ def test_a_glob_that_matches_nothing(cli: Cli, home: Home, model: ModelServer, r
     assert job["warnings"] == ['"*.nothing" matches nothing.'] and job["status"] == "completed"
 
 
-def test_a_glob_that_leads_outside(call: Call, home: Home, repo: Path) -> None:
+def test_a_glob_that_leads_outside(call: Here, home: Home, repo: Path) -> None:
     (repo.parent / "secret.txt").write_text("not yours\n")
     for glob in ("../secret.txt", str(repo.parent / "secret.txt"), "sub/../../*.txt"):
         refused(call("start", "x", "-d", str(repo), "-f", glob, "--json"), 2, "usage", "working directory")
@@ -297,7 +278,7 @@ def test_a_glob_that_leads_outside(call: Call, home: Home, repo: Path) -> None:
 # ---- references ----
 
 
-def test_a_job_that_is_not_there(call: Call, home: Home) -> None:
+def test_a_job_that_is_not_there(call: Here, home: Home) -> None:
     for command in ("status", "wait", "capture", "output", "watch", "attach", "kill", "delete"):
         error = refused(call(command, "01234567", "--json"), 3, "not_found", "01234567")
         assert error["id"] == "01234567"
@@ -305,7 +286,7 @@ def test_a_job_that_is_not_there(call: Call, home: Home) -> None:
     assert not home.jobs.exists(), "looking makes nothing"
 
 
-def test_an_ambiguous_prefix(call: Call, home: Home) -> None:
+def test_an_ambiguous_prefix(call: Here, home: Home) -> None:
     store = Store(str(home.agent_home))
     for job_id in ("abc00001", "abc00002", "abd00003"):
         write_record(store, job_id)
@@ -388,7 +369,7 @@ WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 @pytest.mark.parametrize("name", [*BROKEN, *WRONG])
-def test_a_malformed_record(name: str, call: Call, home: Home) -> None:
+def test_a_malformed_record(name: str, call: Here, home: Home) -> None:
     """Named, kept byte for byte, and the others are listed as if it were not there."""
     store = Store(str(home.agent_home))
     write_record(store, "abc00001")
@@ -410,7 +391,7 @@ def test_a_malformed_record(name: str, call: Call, home: Home) -> None:
     assert bad.read_bytes() == before
 
 
-def test_nothing_touches_a_malformed_record(call: Call, home: Home) -> None:
+def test_nothing_touches_a_malformed_record(call: Here, home: Home) -> None:
     store = Store(str(home.agent_home))
     bad = write_record(store, "bad00000")
     bad.write_bytes(b'{"half')
@@ -421,7 +402,7 @@ def test_nothing_touches_a_malformed_record(call: Call, home: Home) -> None:
     assert bad.read_bytes() == b'{"half'
 
 
-def test_a_reason_this_version_does_not_know(call: Call, home: Home) -> None:
+def test_a_reason_this_version_does_not_know(call: Here, home: Home) -> None:
     """Not malformed: the job is told as what is known of it."""
     store = Store(str(home.agent_home))
     write_record(store, "abc00001", lambda data: data["facts"].update(stop_reason="boredom", exit_code=None))
@@ -430,7 +411,7 @@ def test_a_reason_this_version_does_not_know(call: Call, home: Home) -> None:
     assert "boredom" in job["failure"]["message"]
 
 
-def test_a_record_of_a_newer_version(call: Call, home: Home) -> None:
+def test_a_record_of_a_newer_version(call: Here, home: Home) -> None:
     store = Store(str(home.agent_home))
     write_record(store, "abc00001")
     new = write_record(store, "fee00000", lambda data: data.update(version=2, facts="quite another shape"))
@@ -496,7 +477,7 @@ def test_a_jobs_folder_that_cannot_be_read(home: Home) -> None:
     home.jobs.chmod(0o700)
 
 
-def test_a_home_that_cannot_be(call: Call, home: Home, repo: Path) -> None:
+def test_a_home_that_cannot_be(call: Here, home: Home, repo: Path) -> None:
     """Below a regular file, which not even root can write to."""
     env = {"CODEX_AGENT_HOME": str(repo / "README.md" / "agents")}
     start = call("start", "x", "-d", str(repo), "--json", env=env)
@@ -539,7 +520,7 @@ def test_a_home_with_a_very_long_path(cli: Cli, home: Home, model: ModelServer, 
         ("model = ", ["line 2", "TOML"]),
     ],
 )
-def test_a_wrong_settings_file(line: str, words: list[str], call: Call, home: Home, repo: Path) -> None:
+def test_a_wrong_settings_file(line: str, words: list[str], call: Here, home: Home, repo: Path) -> None:
     path = Path(call("config", "path").ok().out.strip())
     path.parent.mkdir(parents=True)
     path.write_text(f"# mine\n{line}\n")
@@ -551,7 +532,7 @@ def test_a_wrong_settings_file(line: str, words: list[str], call: Call, home: Ho
     nothing_started(home)
 
 
-def test_a_wrong_variable(call: Call, home: Home, repo: Path) -> None:
+def test_a_wrong_variable(call: Here, home: Home, repo: Path) -> None:
     env = {"CODEX_AGENT_TIMEOUT_MIN": "soon"}
     start = call("start", "x", "-d", str(repo), "--json", env=env)
     refused(start, 2, "settings", "CODEX_AGENT_TIMEOUT_MIN", "soon")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -82,16 +83,15 @@ def test_one_session_from_open_to_close(home: Home, socket: str, tmp_path: Path)
     """The words arrive as they are, in the folder asked for; the answer is the server's socket."""
     words = ["a b", "'", '"', "$HOME", "`x`", ";", "#{pid}", "-d", "", "ü", "\\;", "{", "%1"]
     script = "import json, os, sys; open('words', 'w').write(json.dumps([sys.argv[1:], os.getcwd()]))"
-    folder = tmp_path / "a folder; with #{words}"
+    folder = tmp_path / "a #{pid} #(touch ran) %d ##;"
     folder.mkdir()
     keep = "; import time; time.sleep(600)"
     argv = [sys.executable, "-c", script + keep, *words]
     assert tmux.open_session(socket, home.env, f"{PREFIX}-0000000a", argv, str(folder)) == socket
-    import json
-
     until((folder / "words").exists, 10, "the session's program")
     got = until(lambda: (folder / "words").read_text(), 10)
     assert json.loads(got) == [words, str(folder)]
+    assert not (folder / "ran").exists() and not (tmp_path / "ran").exists()
     assert tmux.has_session(socket, f"{PREFIX}-0000000a")
     tmux.kill_session(socket, f"{PREFIX}-0000000a")
     assert not tmux.has_session(socket, f"{PREFIX}-0000000a")

@@ -21,6 +21,7 @@ _READ_BYTES = 1 << 16
 # What is sent to Codex to end it, and how long it gets before the next. SIGINT lets it note `turn_aborted` and
 # end its own commands (40 ms, measured on 0.169.0); after that it is only a matter of time.
 _LADDER = ((signal.SIGINT, 4.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
+_COMMANDS_S = 0.2
 
 Taker = Callable[[bytes], None]
 
@@ -74,11 +75,29 @@ class Child:
             self.next_step_at = None
             return False
         number, patience_s = step
+        # Not reaped yet, so the pid is still Codex's.
         with contextlib.suppress(ProcessLookupError):
-            # Not reaped yet, so the pid is still Codex's.
+            if number == signal.SIGINT:
+                self._end_commands()
             os.kill(self._process.pid, number)
+            os.kill(self._process.pid, signal.SIGCONT)
         self.next_step_at = time.monotonic() + patience_s
         return True
+
+    def _end_commands(self) -> None:
+        """Ends the commands below Codex, and leaves Codex stopped.
+
+        At SIGINT Codex kills its sandbox helper the hard way, and then the empty .codex, .agents and .aws that the
+        helper had put into the repository stay there (0.133.0 and 0.163.0). Asked with SIGTERM the helper takes
+        them away. Codex stands still meanwhile, so that it cannot go on with its turn.
+        """
+        os.kill(self._process.pid, signal.SIGSTOP)
+        commands = kernel.children(self._process.pid)
+        for command in commands:
+            kernel.send(command, signal.SIGTERM)
+        deadline = time.monotonic() + _COMMANDS_S
+        while any(kernel.is_same(command) for command in commands) and time.monotonic() < deadline:
+            time.sleep(0.005)
 
     def reap(self) -> None:
         """Collects every child of this process that has ended, orphans that came to it included."""

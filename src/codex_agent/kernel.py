@@ -177,18 +177,37 @@ def marked(mark: str) -> list[Process]:
     return [process for process in found if is_same(process)]
 
 
-def sweep(find: Callable[[], Iterable[Process]], timeout_s: float = 5.0) -> list[Process]:
-    """Kills what ``find`` finds until it finds nothing; returns what was still there at the time-out.
+def children(parent: int) -> list[Process]:
+    """The living direct children of a process."""
+    found = []
+    for pid in _pids():
+        with contextlib.suppress(ProcessLookupError):
+            above, ticks, state = _stat(pid)
+            if above == parent and state not in ("Z", "X"):
+                found.append(Process(pid, ticks))
+    return found
 
-    Reaps this process's own dead children meanwhile, so that they do not stay as zombies.
+
+def sweep(find: Callable[[], Iterable[Process]], grace_s: float = 0.15, timeout_s: float = 5.0) -> list[Process]:
+    """Ends what ``find`` finds until it finds nothing; returns what was still there at the time-out.
+
+    SIGTERM first: Codex's sandbox helper takes the empty folders away that it put into the repository, and a
+    server of the agent's may put its house in order. After ``grace_s``, SIGKILL. Reaps this process's own dead
+    children meanwhile, so that they do not stay as zombies.
     """
-    deadline = time.monotonic() + timeout_s
+    began = time.monotonic()
+    asked: set[tuple[int, int]] = set()
     while True:
         rest = list(find())
-        if not rest or time.monotonic() > deadline:
+        now = time.monotonic()
+        if not rest or now > began + timeout_s:
             return rest
         for process in rest:
-            send(process, signal.SIGKILL)
+            if now > began + grace_s:
+                send(process, signal.SIGKILL)
+            elif (process.pid, process.start_ticks) not in asked:
+                asked.add((process.pid, process.start_ticks))
+                send(process, signal.SIGTERM)
         reap()
         time.sleep(_SWEEP_PAUSE_S)
 

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 OLDEST = (3, 2)
 COLUMNS, LINES = 180, 50
 # What a tmux client says when there is no server behind the socket (tmux 3.3a; client.c), so no session either.
-_NO_SERVER = ("no server running", "error connecting to", "server exited", "lost server")
+# "error connecting to ..." with any other reason (a socket that is another person's) is no such answer.
+_NO_SERVER = (
+    "no server running",
+    "(No such file or directory)",
+    "(Not a directory)",
+    "(Connection refused)",
+    "server exited",
+    "lost server",
+)
 _NO_SESSION = ("can't find session", "session not found")
 
 
@@ -108,9 +116,9 @@ def open_session(wanted: str | None, environ: Mapping[str, str], name: str, argv
             *("-P", "-F", "#{socket_path}"),
             *("-s", name),
             *("-x", str(COLUMNS), "-y", str(LINES)),
-            *("-c", cwd),
+            *("-c", _word(cwd.replace("#", "##"))),  # tmux expands formats in it, and #(...) is a command
             "--",
-            *argv,
+            *map(_word, argv),
         )
     if done.returncode != 0 or not done.stdout:
         raise TmuxFailed(
@@ -178,6 +186,11 @@ def attach_argv(socket: str, name: str, environ: Mapping[str, str]) -> list[str]
     if not inside and socket == default:
         return ["tmux", "attach-session", "-t", f"={name}"]
     return ["tmux", "-S", socket, "attach-session", "-t", f"={name}"]
+
+
+def _word(text: str) -> str:
+    """A word as tmux has to be told it: one that ends in ``;`` would end the tmux command."""
+    return text[:-1] + "\\;" if text.endswith(";") else text
 
 
 def _server(socket: str) -> Server:

@@ -49,11 +49,10 @@ def describe(shared: Stage) -> str:
     """One sentence on what it was measured with."""
     version = subprocess.run([shared.python, "-V"], capture_output=True, text=True, check=True).stdout.strip()
     tmux = subprocess.run(["tmux", "-V"], capture_output=True, text=True, check=True).stdout.strip()
-    load = os.getloadavg()[0]
-    return (
-        f"{time.strftime('%Y-%m-%d', time.gmtime())}: {platform.system()} {platform.machine()}, {os.cpu_count()} cores "
-        f"(load {load:.1f} at the start), {version}, Codex {codex('newest').version}, {tmux}."
-    )
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    programs = f"{version}, Codex {codex('newest').version}, {tmux}"
+    cores = f"{os.cpu_count()} cores (load {os.getloadavg()[0]:.1f} at the start)"
+    return f"{day}: {platform.system()} {platform.machine()}, {cores}, {programs}."
 
 
 if __name__ == "__main__":

@@ -71,6 +71,12 @@ def alive(place: Place, ids: list[str], *, sessions: bool) -> Iterator[None]:
                 place.home.tmux("kill-session", "-t", f"=codex-agent-{job_id}")
 
 
+def check(place: Place, living: int) -> None:
+    """Fails if the command line does not take exactly so many jobs for living ones."""
+    listed = place.call("jobs", "--all", "--json", "--status", "running")
+    assert len(listed["jobs"]) == living and not listed["problems"], f"{len(listed['jobs'])} of {living} live"
+
+
 def _hold(folder: str, stdin: IO[str]) -> None:
     held = []
     for job_id in stdin.readline().split():

@@ -14,7 +14,7 @@ from typing import Any
 
 SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "fixtures", "rollouts")
 _OUTPUT_CHARS = 3000  # of an ordinary command output, on average
-_LONG_EVERY, _LONG_CHARS = 2000, 1_000_000  # one line in so many is so long
+_LONG_EVERY, _LONG_CHARS = 700, 1_000_000  # one line in so many is so long
 _TRAP_EVERY = 50
 # What an agent reads when it looks at a rollout: it stands, escaped, inside a string, and means nothing.
 _TRAP = (
@@ -38,8 +38,11 @@ _WORDS = (
 )
 
 
-def write(path: str, size: int, *, version: str = "0.169.0", seed: int = 7, torn: bool = False) -> None:
-    """A rollout of at least ``size`` bytes, ended like a thread that completed; ``torn``: cut inside a last line."""
+def write(path: str, size: int, version: str, *, seed: int = 7, torn: bool = False) -> None:
+    """A completed thread's rollout of at least ``size`` bytes, as ``version`` writes it.
+
+    ``torn``: the file ends inside a line, as it does while Codex writes.
+    """
     head, turn = _sample(version)
     rng = random.Random(seed)
     written = 0
@@ -47,12 +50,8 @@ def write(path: str, size: int, *, version: str = "0.169.0", seed: int = 7, torn
         for line in head:
             written += file.write(_packed(line))
         while written < size:
-            for number, line in enumerate(_turn(turn, rng)):
+            for line in _turn(turn, rng):
                 written += file.write(_packed(line))
-                if number % 8 == 0 and written >= size:
-                    break
-        for line in turn[-2:]:
-            file.write(_packed(line))
         if torn:
             file.write(_packed(turn[-1])[:-20])
 
