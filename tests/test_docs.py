@@ -1,8 +1,9 @@
 """The documents say what the program does: quoted help, tables, links and names are held to the code.
 
 Generated parts (``<!-- help: ... -->`` and ``<!-- table: ... -->``) are brought up to date by running this file:
-``python tests/test_docs.py`` in an environment with the package's requirements. Tables after ``<!-- checked: ... -->``
-are written by hand; what is in them is compared. docs/formats.md has a generated part of its own (``schema.py``).
+``python tests/test_docs.py`` in an environment with the package's requirements. Tables behind a comment
+``<!-- checked: ... -->`` are written by hand; what is in them is compared. docs/formats.md has a generated part of
+its own (``schema.py``).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if __name__ == "__main__":
     sys.path[:0] = [str(TOP / "src"), str(TOP / "tests")]
 
 import codex_agent  # noqa: E402
-from codex_agent import errors, settings, verdict  # noqa: E402
+from codex_agent import errors, prompt, settings, verdict  # noqa: E402
 from codex_agent.codex import failures  # noqa: E402
 from codex_agent.model import Status, TurnState  # noqa: E402
 from support.cli import COMMAND  # noqa: E402
@@ -33,7 +34,7 @@ DOCS = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
 NAMES = [str(path.relative_to(TOP)) for path in DOCS]
 # A marker, and what it rules: a fenced block or a table.
 GENERATED = re.compile(
-    r"(?P<marker><!-- (?P<kind>help|table): (?P<name>[^>]+?) -->\n)(?P<body>```\w*\n.*?^```$|(?:^\|.*$\n?)+|)",
+    r"(?P<marker><!-- (?P<kind>help|table): (?P<name>[^>]+?) -->\n)(?P<body>```\w*\n.*?^```$|(?:^\|[^\n]*\n)+|)",
     re.MULTILINE | re.DOTALL,
 )
 
@@ -171,7 +172,7 @@ def reasons() -> set[str]:
     found = set(verdict._STOPPED)
     for node in ast.walk(ast.parse((SRC / "verdict.py").read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_failure":
-            found |= {arg.value for arg in node.args if isinstance(arg, ast.Constant)}
+            found |= {str(arg.value) for arg in node.args[1:2] if isinstance(arg, ast.Constant)}
     tables = (failures._KINDS, failures._TRANSPORT, failures._STATUSES, failures._API_CODES)
     found.update(*[table.values() for table in tables])
     found |= {reason for reason, _ in failures._WORDS}
@@ -200,16 +201,17 @@ def test_the_states() -> None:
 
 
 def test_the_events() -> None:
-    """Both ways of writing one: ``store.event(job, kind)``, and the supervisor's ``self.note(kind)``."""
+    """Every way of writing one: ``store.event(job, kind)``, the supervisor's ``note(kind)``, ``notify._note``."""
     written: dict[str, set[str]] = {}
-    for path in SRC.rglob("*.py"):
+    for path in SRC.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute | ast.Name):
                 continue
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id
             kinds = [
                 arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
             ]
-            if node.func.attr in ("note", "event") and kinds:
+            if called in ("note", "_note", "event") and kinds:
                 written.setdefault(kinds[0], set()).update(word.arg for word in node.keywords if word.arg)
     told = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows_of("docs/formats.md", "events")}
     assert told == written
@@ -244,7 +246,7 @@ def test_links_lead_somewhere(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_files_that_are_named_exist(name: str) -> None:
     for word in re.findall(r"`([\w./-]+)`", prose(TOP / name)):
-        if re.match(r"(src|tests|docs|bin|plugins|\.ci)/", word):
+        if re.match(r"(src|tests|docs|bin|plugins|\.ci)/", word) and word not in prompt.MAPS:
             assert (TOP / word).exists(), f"{name} names {word}"
 
 

@@ -8,6 +8,7 @@ import shlex
 import signal
 import struct
 import subprocess
+import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,25 +45,40 @@ def picture() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, dict[str, Any]]]:
+def elsewhere() -> Iterator[Path]:
+    """A folder not below /tmp, which Codex's workspace-write leaves open."""
+    with tempfile.TemporaryDirectory(prefix="codex-agent-test-", dir="/var/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory, elsewhere: Path) -> Iterator[tuple[Place, dict[str, Any]]]:
     """One job that was given nearly every option, and has ended."""
     with place(tmp_path_factory.mktemp("asked")) as here:
         repo, root = here.repo, here.home.root
         (repo / "src").mkdir()
         (repo / "docs").mkdir()
-        (root / "other").mkdir()
+        (elsewhere / "other").mkdir()
         (repo / "src" / "a.py").write_text("print('a')\n")
         (repo / "src" / "b.py").write_text("print('b')\n")
         (repo / "src" / "c.bin").write_bytes(b"\0\1\2")
         (repo / "docs" / "ARCHITECTURE.md").write_text("# How it is built\n")
         (repo / "pixel.png").write_bytes(picture())
         (root / "answer.json").write_text(json.dumps(ANSWER))
-        tries = f"touch here; touch {root}/other/added; touch {root}/outside"
+        tries = f"touch here; touch {elsewhere}/other/added; touch {elsewhere}/outside"
         here.model.on("%%all", Step.command(tries), Step.message('{"a": "b"}'))
         answer = here.cli(
             *("start", "%%all look", "--json", "--wait", "-d", "repo", "-m", "gpt-5.4-mini", "-r", "low"),
-            *("-s", "workspace-write", "-f", "src/*", "-f", "!src/b.py", "--map", "--add-dir", "other"),
-            *("-i", "repo/pixel.png", "-c", 'developer_instructions="Say please."', "--one-shot"),
+            *("-s", "workspace-write", "-f", "src/*", "-f", "!src/b.py", "--map"),
+            *(
+                "--add-dir",
+                str(elsewhere / "other"),
+                "-i",
+                "repo/pixel.png",
+                "-c",
+                'developer_instructions="Say please."',
+                "--one-shot",
+            ),
             *("--output-schema", "answer.json", "--parent-session", "outer-session", "--name", "the one"),
             *("--timeout", "90s", "--max-time", "2h"),
         )
@@ -92,10 +108,10 @@ def test_files_and_map_are_in_the_prompt(asked: tuple[Place, dict[str, Any]]) ->
     assert "Left out (binary): src/c.bin." in job["warnings"]
 
 
-def test_what_the_agent_may_write(asked: tuple[Place, dict[str, Any]]) -> None:
+def test_what_the_agent_may_write(asked: tuple[Place, dict[str, Any]], elsewhere: Path) -> None:
     here, job = asked
-    assert (here.repo / "here").exists() and (here.home.root / "other" / "added").exists()
-    assert not (here.home.root / "outside").exists()
+    assert (here.repo / "here").exists() and (elsewhere / "other" / "added").exists()
+    assert not (elsewhere / "outside").exists()
     assert (job["sandbox"], job["cwd"]) == ("workspace-write", str(here.repo))
 
 
@@ -128,9 +144,9 @@ def test_the_command_line_holds_no_prompt(asked: tuple[Place, dict[str, Any]]) -
 
 
 @pytest.mark.parametrize("mode", ["read-only", "workspace-write", "danger-full-access"])
-def test_sandbox(mode: str, cli: Cli, model: ModelServer, repo: Path) -> None:
+def test_sandbox(mode: str, cli: Cli, model: ModelServer, repo: Path, elsewhere: Path) -> None:
     """As seen by what a command can write."""
-    outside = repo.parent / "outside"
+    outside = elsewhere / "outside"
     model.on("%%sandbox", Step.command(f"touch inside; touch {outside}"), Step.message("tried"))
     job = cli("start", "%%sandbox", "-d", str(repo), "-s", mode, "--wait", "--json").ok().json()
     assert job["sandbox"] == mode
@@ -161,14 +177,19 @@ def test_profile(each_codex: Codex, cli: Cli, home: Home, model: ModelServer, re
     assert model.requests_for("%%profile")[0]["model"] == "gpt-5.4-mini"
 
 
-def test_codex_decides_what_nobody_said(cli: Cli, model: ModelServer, repo: Path) -> None:
-    """No model and no effort are named on the command line; what Codex took is shown."""
+def test_codex_decides_what_nobody_said(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+    """No model and no effort are named on the command line; what the rollout says was used is shown.
+
+    Codex's rollouts name the effort only where somebody chose it.
+    """
     model.on("%%default", Step.message("as usual"))
     job = ended(cli, begin(cli, repo, "%%default"))
     request = model.requests_for("%%default")[0]
-    assert job["model"] == request["model"] and job["reasoning"] == request["reasoning"]["effort"]
-    text = cli("status", job["id"]).ok().out
-    assert f"{job['model']} ({job['reasoning']})" in text
+    assert job["model"] == request["model"]
+    assert job["reasoning"] in (None, request["reasoning"]["effort"])
+    assert f"model    {job['model']}" in cli("status", job["id"]).ok().out
+    argv = record(home, job["id"]).request.argv
+    assert not [word for word in argv if "model" in word or "reasoning" in word]
 
 
 def test_outside_a_repository(cli: Cli, home: Home, model: ModelServer) -> None:
@@ -256,7 +277,8 @@ def test_interactive_is_for_later(cli: Cli, home: Home, repo: Path) -> None:
 
 # ---- who hears of the end ----
 
-TELL = """sh -c 'printf "%s|%s|%s|%s" "$CODEX_AGENT_JOB_ID" "$CODEX_AGENT_STATUS" "$CODEX_AGENT_ERROR" "$MINE" > t; mv t told'"""
+VARIABLES = '"$CODEX_AGENT_JOB_ID" "$CODEX_AGENT_STATUS" "$CODEX_AGENT_ERROR" "$MINE"'
+TELL = f"""sh -c 'printf "%s|%s|%s|%s" {VARIABLES} > t; mv t told'"""
 
 
 def told(repo: Path) -> list[str]:
@@ -296,8 +318,8 @@ def test_a_notice_that_cannot_be_given_changes_nothing(cli: Cli, model: ModelSer
 # ---- the environment ----
 
 
-def environ_of(pid: int) -> dict[bytes, bytes]:
-    pairs = (entry.partition(b"=") for entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if entry)
+def variables(path: Path) -> dict[bytes, bytes]:
+    pairs = (entry.partition(b"=") for entry in path.read_bytes().split(b"\0") if entry)
     return {key: value for key, _, value in pairs}
 
 
@@ -317,7 +339,6 @@ def test_the_callers_environment_reaches_the_agent(cli: Cli, home: Home, model: 
     model.on("%%environment", see_it, Step.hold(gate, Step.message("seen")))
     mine = {
         "MINE": "line one\nline two\n",
-        "BYTES": "caf\udce9",
         "EMPTY": "",
         "PATH": f"{home.env['PATH']}:/my/own/path",
         # Marks of the job from which this one is started, say.
@@ -331,7 +352,7 @@ def test_the_callers_environment_reaches_the_agent(cli: Cli, home: Home, model: 
     gate.reached()
     codex = record(home, job_id).facts.codex
     assert codex is not None
-    environs = environ_of(codex.pid), environ_as_written(repo / "environ")
+    environs = variables(Path(f"/proc/{codex.pid}/environ")), variables(repo / "environ")
     gate.open()
     assert ended(cli, job_id)["status"] == "completed"
     for environ in environs:
@@ -341,12 +362,19 @@ def test_the_callers_environment_reaches_the_agent(cli: Cli, home: Home, model: 
         assert environ[b"CODEX_AGENT_JOB_ID"] == job_id.encode()
         assert environ[b"CODEX_AGENT_MARK"] == record(home, job_id).mark.encode()
         assert not {b"ONLY_SERVER", b"CODEX_AGENT_SERVER", b"CODEX_AGENT_STATUS"} & set(environ)
-    assert environs[0][b"BYTES"] == b"caf\xe9", "what is no text, too"
 
 
-def environ_as_written(path: Path) -> dict[bytes, bytes]:
-    pairs = (entry.partition(b"=") for entry in path.read_bytes().split(b"\0") if entry)
-    return {key: value for key, _, value in pairs}
+def test_a_variable_that_is_no_text_reaches_codex(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+    gate = model.gate("bytes")
+    model.on("%%bytes", Step.hold(gate, Step.message("seen")))
+    home.env["BYTES"] = "caf\udce9 \n"
+    job_id = begin(cli, repo, "%%bytes")
+    gate.reached()
+    codex = record(home, job_id).facts.codex
+    assert codex is not None
+    assert variables(Path(f"/proc/{codex.pid}/environ"))[b"BYTES"] == b"caf\xe9 \n"
+    gate.open()
+    assert ended(cli, job_id)["status"] == "completed"
 
 
 def test_no_secret_is_written_down_or_shown(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
@@ -427,9 +455,11 @@ PATCH = """*** Begin Patch
 """
 
 
-def test_one_turn_of_every_codex(every_codex: Codex, cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+def test_one_turn_of_every_codex(
+    every_codex: Codex, cli: Cli, home: Home, model: ModelServer, repo: Path, elsewhere: Path
+) -> None:
     """A command, a patch with a move, a message: what it did, used and said, whichever Codex it was."""
-    other = home.root / "other"
+    other = elsewhere / every_codex.label
     other.mkdir()
     model.on(
         "%%turn",

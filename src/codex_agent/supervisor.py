@@ -231,7 +231,9 @@ class Supervisor:
         facts.exit_code, facts.exit_signal = (code, None) if code >= 0 else (None, -code)
         facts.exited_at = stamp()
         left = kernel.sweep(lambda: kernel.descendants(os.getpid()))
-        left += kernel.sweep(lambda: kernel.marked(self.record.mark))
+        if not kernel.LINUX:
+            # Without a subreaper an orphan is nobody's descendant any more.
+            left += kernel.sweep(lambda: kernel.marked(self.record.mark))
         if left:
             self.warn(f"Could not end pid {', '.join(str(process.pid) for process in left)}.")
         self.child.drain()

@@ -47,10 +47,13 @@ def _one_end(place: Place, number: int) -> tuple[float, float]:
     free: list[float] = []
     witness = threading.Thread(target=_note_when_free, args=(lock, free))
     witness.start()
+    watchdog = threading.Timer(60, waiter.kill)
+    watchdog.start()
     until(lambda: lock_waiters(lock) == 2, 20, "the waiter and the witness sleep on the lock")
     gate.open()
-    code = waiter.wait(timeout=60)
+    code = waiter.wait()  # without a time-out: with one, Popen looks only every 50 ms
     exited = time.time()
+    watchdog.cancel()
     witness.join()
     completed_at = place.store.load(job_id).facts.ended_at
     assert code == 0 and completed_at is not None
