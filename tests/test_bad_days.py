@@ -159,9 +159,10 @@ def test_tmux_server_killed_mid_job(cli: Cli, home: Home, model: ModelServer, re
     assert cli("sessions", "--json").ok().json()["sessions"] == []
 
 
-def test_ctrl_c_in_the_pane(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+@pytest.mark.parametrize("key", ["C-c", "C-\\"])
+def test_ctrl_c_in_the_pane(key: str, cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
     job_id = working(cli, model, repo, "%%ctrl-c")
-    home.tmux("send-keys", "-t", f"=codex-agent-{job_id}:", "C-c")
+    home.tmux("send-keys", "-t", f"=codex-agent-{job_id}:", key)
     job = ended(cli, job_id)
     assert (job["status"], job["failure"]["reason"]) == ("interrupted", "interrupted")
     nobody_left(home)

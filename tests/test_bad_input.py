@@ -19,7 +19,7 @@ from codex_agent.demo.model_server import ModelServer, Step
 from codex_agent.store import Store
 from support import Cli, Home, Result
 from support.cli import COMMAND
-from support.jobs import Here, begin, ended, record, see, user_texts
+from support.jobs import Here, begin, ended, record, see, user_texts, write_record
 
 LIMIT = 1_048_576
 
@@ -298,39 +298,6 @@ def test_an_ambiguous_prefix(call: Here, home: Home) -> None:
 
 
 # ---- records ----
-
-
-def write_record(store: Store, job_id: str, change: Callable[[dict[str, Any]], object] | None = None) -> Path:
-    """A record of a job that completed long ago, changed as told; its file."""
-    data: dict[str, Any] = {
-        "version": 1,
-        "id": job_id,
-        "name": None,
-        "created_at": "2026-01-02T03:04:05.678Z",
-        "mark": f"{job_id}.00",
-        "tmux_session": f"codex-agent-{job_id}",
-        "request": {
-            "mode": "exec",
-            "prompt_head": "an old task",
-            "prompt_chars": 11,
-            "cwd": "/nowhere",
-            "sandbox": "read-only",
-        },
-        "facts": {
-            "started_at": "2026-01-02T03:04:06.000Z",
-            "turn": {"state": "completed", "count": 1},
-            "exit_code": 0,
-            "exited_at": "2026-01-02T03:04:09.000Z",
-            "ended_at": "2026-01-02T03:04:09.000Z",
-            "settled_by": "supervisor",
-        },
-    }
-    if change is not None:
-        change(data)
-    store.prepare()
-    path = Path(store.path(job_id, ".json"))
-    path.write_text(json.dumps(data))
-    return path
 
 
 WHOLE = json.dumps({"version": 1, "id": "bad00000", "name": None})

@@ -9,6 +9,7 @@ its own (``schema.py``).
 from __future__ import annotations
 
 import ast
+import dataclasses
 import os
 import re
 import subprocess
@@ -27,7 +28,7 @@ if __name__ == "__main__":
 import codex_agent  # noqa: E402
 from codex_agent import errors, prompt, settings, verdict  # noqa: E402
 from codex_agent.codex import failures  # noqa: E402
-from codex_agent.model import Status, TurnState  # noqa: E402
+from codex_agent.model import Failure, Status, TurnState  # noqa: E402
 from support.cli import COMMAND  # noqa: E402
 
 DOCS = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
@@ -193,6 +194,13 @@ def test_the_failure_reasons() -> None:
     for reason, status, _ in rows_of("docs/formats.md", "failure reasons"):
         stopped = verdict._STOPPED.get(reason.strip("`"))
         assert stopped is None or stopped[0] == status, reason
+
+
+def test_the_model_names_no_reason_that_is_gone() -> None:
+    """The schema's own list. ``spawn_failed`` is an error's code: a start that fails leaves no job."""
+    (reason,) = (each for each in dataclasses.fields(Failure) if each.name == "reason")
+    named = set(re.findall(r"\w+", reason.metadata["doc"].partition(":")[2]))
+    assert named == reasons()
 
 
 def test_the_states() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from codex_agent import schema
 from codex_agent.demo.model_server import ModelServer, Step
-from support import Cli, Codex, Home, processes_with, until
+from support import Cli, Codex, Home, Seen, processes_with, until
 from support.cli import COMMAND
 from support.jobs import Place, begin, ended, place, record, see, user_texts, working
 
@@ -396,11 +396,13 @@ def test_no_secret_is_written_down_or_shown(cli: Cli, home: Home, model: ModelSe
         assert secret.encode() not in path.read_bytes(), path
 
 
-@pytest.mark.parametrize("server", ["the same", "one of its own"])
+@pytest.mark.parametrize(
+    ("server", "end"), [("the same", "kill"), ("one of its own", "kill"), ("one of its own", "SIGKILL")]
+)
 def test_a_job_started_by_a_job_is_not_part_of_it(
-    server: str, cli: Cli, home: Home, model: ModelServer, repo: Path
+    server: str, end: str, cli: Cli, home: Home, model: ModelServer, repo: Path
 ) -> None:
-    """Killing the outer one leaves the inner one alone, also where it had to launch a tmux server."""
+    """The outer one's end leaves the inner one alone, also where that had to launch a tmux server."""
     socket = home.tmux_socket if server == "the same" else os.path.join(os.path.dirname(home.tmux_socket), "own")
     gate = model.gate("inner")
     model.on("%%inner", Step.hold(gate, Step.message("untouched")))
@@ -413,7 +415,14 @@ def test_a_job_started_by_a_job_is_not_part_of_it(
         until((repo / "begun").exists, 20, "the outer agent's command")
         inner = json.loads((repo / "inner.json").read_text())["id"]
         assert see(cli, inner)["status"] == "running"
-        assert cli("kill", outer, "--json").ok().json()["status"] == "interrupted"
+        if end == "kill":
+            cli("kill", outer).ok()
+        else:
+            supervisor = record(home, outer).facts.supervisor
+            assert supervisor is not None
+            os.kill(supervisor.pid, signal.SIGKILL)
+        assert see(cli, outer)["status"] == "interrupted"
+        until(lambda: not marked_by(home, outer), 10, "the end of all that the outer job started")
         assert see(cli, inner)["status"] == "running"
         assert record(home, inner).mark != record(home, outer).mark
         gate.open()
@@ -421,6 +430,10 @@ def test_a_job_started_by_a_job_is_not_part_of_it(
         assert (job["status"], job["summary"]) == ("completed", "untouched")
     finally:
         subprocess.run(["tmux", "-S", socket, "kill-server"], env=home.env, capture_output=True, check=False)
+
+
+def marked_by(home: Home, job_id: str) -> list[Seen]:
+    return [one for one in processes_with(record(home, job_id).mark) if not one.command.startswith("tmux")]
 
 
 def test_a_supervisor_ignores_what_the_caller_ignored(

@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
 
     home, job_id, socket_path = argv
     kernel.become_subreaper()
-    stops = {signal.SIGTERM, signal.SIGHUP, signal.SIGINT}
+    stops = {signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stops)
     supervisor = os.fork()
     if supervisor == 0:

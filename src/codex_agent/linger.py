@@ -23,7 +23,7 @@ def while_watched(socket: str, session: str) -> None:
     """Returns when nobody is attached (at once, as a rule), Enter was pressed, or after an hour."""
     if not tmux.attached(socket, session):
         return
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: os._exit(0))
     with contextlib.suppress(OSError, termios.error):
         os.write(_PANE_OUT, b"\nPress Enter to close this pane.\n")

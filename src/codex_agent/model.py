@@ -60,8 +60,8 @@ class Failure:
     """Why a job is not `completed`."""
 
     reason: str = doc(
-        "Machine-readable: exit_code, signal, killed, interrupted, timeout_inactivity, timeout_total, "
-        "spawn_failed, auth, usage_limit, rate_limit, quota, context_window, model_error, model_unknown, "
+        "Machine-readable: exit_code, signal, killed, closed, interrupted, timeout_inactivity, timeout_total, "
+        "auth, usage_limit, rate_limit, quota, context_window, model_error, model_unknown, "
         "overloaded, network, bad_request, bad_config, not_a_repo, input_too_large, sandbox, no_turn, "
         "turn_aborted, unknown."
     )

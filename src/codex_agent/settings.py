@@ -112,7 +112,7 @@ class Settings:
         "tmux sessions are called `<prefix>-<job id>`.")
     tmux_socket: str | None = _key(
         str, "a socket name (as for tmux -L) or an absolute path (as for tmux -S)", _is_socket, None,
-        "The tmux server the jobs live in; not set: tmux's default one.")
+        "The tmux server the jobs live in; not set: the one we are in, else tmux's default one.")
     idle_detection: bool = _key(bool, "true or false", lambda _: True, True,
         "Whether an interactive agent that waits is reported as idle.")
     idle_grace_s: float = _key(float, "a number of seconds from 0 to 86400", _up_to(0, 86400), 30.0,

@@ -31,7 +31,12 @@ _ROLLOUT_SOON_S = 0.2  # after an event of the stream: the rollout's line for it
 _ROLLOUT_IDLE_S = 3.0  # when nothing came on the stream: one stat per look
 _LINE_LIMIT = 1 << 26
 _DISK_RETRY_S = 1.0
-_STOP_SIGNALS = {signal.SIGTERM: "killed", signal.SIGHUP: "closed", signal.SIGINT: "interrupted"}
+_STOP_SIGNALS = {
+    signal.SIGTERM: "killed",
+    signal.SIGHUP: "closed",
+    signal.SIGINT: "interrupted",
+    signal.SIGQUIT: "interrupted",
+}
 
 
 class Supervisor:

@@ -32,7 +32,8 @@ _NO_SERVER = (
     "server exited",
     "lost server",
 )
-_NO_SESSION = ("can't find session", "session not found")
+# "no current target": the server has no session at all and is about to end.
+_NO_SESSION = ("can't find session", "session not found", "no current target")
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class Verdict:
 _STOPPED: dict[str, tuple[Status, str]] = {
     "killed": ("interrupted", "The job was killed."),
     "closed": ("interrupted", "Its tmux session was closed, or the tmux server ended."),
-    "interrupted": ("interrupted", "It was stopped with Ctrl-C in its pane."),
+    "interrupted": ("interrupted", "It was stopped with Ctrl-C (or Ctrl-\\) in its pane."),
     "timeout_inactivity": ("failed", "Codex did nothing for longer than the inactivity time-out."),
     "timeout_total": ("failed", "The job ran longer than its --max-time."),
 }

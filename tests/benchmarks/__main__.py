@@ -34,10 +34,11 @@ def main() -> int:
     rows: list[table.Row] = []
     began = time.monotonic()
     with stage() as shared:
-        machine = describe(shared)
+        load = os.getloadavg()[0]
         for name in wanted.groups or GROUPS:
             print(f"{name} ...", file=sys.stderr, flush=True)
             rows += GROUPS[name](shared)
+        machine = describe(shared, load)
     block = f"{machine} {time.monotonic() - began:.0f} s in all.\n\n{table.text(rows)}"
     print(block)
     if wanted.write:
@@ -45,13 +46,13 @@ def main() -> int:
     return 1 if any(row.met is False for row in rows) else 0
 
 
-def describe(shared: Stage) -> str:
-    """One sentence on what it was measured with."""
+def describe(shared: Stage, load: float) -> str:
+    """One sentence on what it was measured with; ``load`` is the load average at the start."""
     version = subprocess.run([shared.python, "-V"], capture_output=True, text=True, check=True).stdout.strip()
     tmux = subprocess.run(["tmux", "-V"], capture_output=True, text=True, check=True).stdout.strip()
     day = time.strftime("%Y-%m-%d", time.gmtime())
     programs = f"{version}, Codex {codex('newest').version}, {tmux}"
-    cores = f"{os.cpu_count()} cores (load {os.getloadavg()[0]:.1f} at the start)"
+    cores = f"{os.cpu_count()} cores (load {load:.1f} at the start, {os.getloadavg()[0]:.1f} at the end)"
     return f"{day}: {platform.system()} {platform.machine()}, {cores}, {programs}."
 
 

@@ -13,6 +13,7 @@ from codex_agent.demo.model_server import Step
 
 LIVE = 100
 PAIRS = 15
+MORE_PAIRS = 25  # where a tenth is the limit
 _NAMES = itertools.count()
 _PACKAGES = "import typer, pydantic, libtmux"
 
@@ -30,9 +31,11 @@ def rows(stage: Stage) -> list[Row]:
     ids = crowd.copies(crowded, example, LIVE)
     with crowd.alive(crowded, ids, sessions=True):
         crowd.check(crowded, LIVE)
-        plain = pairs(PAIRS, functools.partial(_start, crowded), functools.partial(_start, alone))
+        plain = pairs(MORE_PAIRS, functools.partial(_start, crowded), functools.partial(_start, alone))
         named = pairs(
-            PAIRS, functools.partial(_start, crowded, named=True), functools.partial(_start, alone, named=True)
+            MORE_PAIRS,
+            functools.partial(_start, crowded, named=True),
+            functools.partial(_start, alone, named=True),
         )
     imports = pairs(PAIRS, functools.partial(_start, alone), lambda: alone.time_python("-I", "-c", _PACKAGES))
     return [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from codex_agent.model import Record
 from codex_agent.store import Store
 from support.cli import Cli, Result
 from support.home import Home, make_home
+from support.processes import processes_with
 from support.waiting import until
 
 
@@ -49,6 +51,7 @@ def ended(cli: Cli, job_id: str, timeout_s: float = 30) -> dict[str, Any]:
 
 def working(cli: Cli, model: ModelServer, repo: Path, marker: str, *more: str) -> str:
     """A job whose agent runs a command that never ends by itself; returned once the command runs."""
+    (repo / "begun").unlink(missing_ok=True)  # of an earlier one
     model.on(marker, Step.command("touch begun; sleep 987"), Step.message("never"))
     job_id = begin(cli, repo, f"work {marker}", *more)
     until(lambda: (repo / "begun").exists(), 20, "the agent's command")
@@ -58,6 +61,39 @@ def working(cli: Cli, model: ModelServer, repo: Path, marker: str, *more: str) -
 def record(home: Home, job_id: str) -> Record:
     """The job's record as it is on disk."""
     return Store(str(home.agent_home)).load(job_id)
+
+
+def write_record(store: Store, job_id: str, change: Callable[[dict[str, Any]], object] | None = None) -> Path:
+    """A record of a job that completed long ago, changed as told; its file."""
+    data: dict[str, Any] = {
+        "version": 1,
+        "id": job_id,
+        "name": None,
+        "created_at": "2026-01-02T03:04:05.678Z",
+        "mark": f"{job_id}.00",
+        "tmux_session": f"codex-agent-{job_id}",
+        "request": {
+            "mode": "exec",
+            "prompt_head": "an old task",
+            "prompt_chars": 11,
+            "cwd": "/nowhere",
+            "sandbox": "read-only",
+        },
+        "facts": {
+            "started_at": "2026-01-02T03:04:06.000Z",
+            "turn": {"state": "completed", "count": 1},
+            "exit_code": 0,
+            "exited_at": "2026-01-02T03:04:09.000Z",
+            "ended_at": "2026-01-02T03:04:09.000Z",
+            "settled_by": "supervisor",
+        },
+    }
+    if change is not None:
+        change(data)
+    store.prepare()
+    path = Path(store.path(job_id, ".json"))
+    path.write_text(json.dumps(data))
+    return path
 
 
 def user_texts(request: dict[str, Any]) -> list[str]:
@@ -129,3 +165,4 @@ def place(root: Path) -> Iterator[Place]:
             cli.close()
             home.tmux("kill-server")
             shutil.rmtree(sockets)
+            until(lambda: not processes_with(f"{root}/"), 15, "every process of these jobs gone")

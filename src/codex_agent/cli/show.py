@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 
 from codex_agent.model import Job, Tokens
+from codex_agent.render import plain
 
 _COLORS = {
     "running": "\x1b[36m",
@@ -95,14 +96,16 @@ def details(job: Job, *, color: bool) -> str:
     if job.turn_state_reason:
         rows.append(("why", _one_line(job.turn_state_reason)))
     if job.failure:
-        rows.append(("failure", job.failure.message))
-        if job.failure.last_stderr and job.failure.last_stderr not in job.failure.message:
-            rows.append(("stderr", _one_line(job.failure.last_stderr)))
+        rows.append(("failure", _one_line(job.failure.message)))
+        told = job.failure.last_stderr
+        # What Codex says while it is being ended explains nothing.
+        if job.status == "failed" and told and told not in job.failure.message:
+            rows.append(("stderr", _one_line(told)))
         if job.failure.hint:
             rows.append(("try", job.failure.hint))
     rows.extend(("note", _one_line(text)) for text in job.warnings)
     if job.summary:
-        rows.append(("said", job.summary.strip().replace("\n", "\n" + " " * 11)))
+        rows.append(("said", plain(job.summary).strip().replace("\n", "\n" + " " * 11)))
     first = f"{title}  {paint(job.status, state(job), color)}"
     return "\n".join([first, *(f"  {key:<8} {value}" for key, value in rows)])
 
@@ -116,4 +119,4 @@ def tokens(used: Tokens) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(plain(text).split())

@@ -120,7 +120,9 @@ def _save(cache_file: str, binaries: dict[str, Any]) -> None:
     """Writes the cache whole. A folder that cannot be written costs a few milliseconds next time, no more."""
     folder = os.path.dirname(cache_file)
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        # One by one: makedirs gives the mode to the last folder alone.
+        for each in (os.path.dirname(folder), folder):
+            os.makedirs(each, mode=0o700, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{_CACHE_NAME}.", dir=folder)  # made 0600
     except OSError:
         return
