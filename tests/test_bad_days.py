@@ -57,6 +57,18 @@ def test_tmux_too_old_or_no_tmux(says: str, cli: Cli, home: Home, repo: Path) ->
     assert not list(home.jobs.glob("*.json"))
 
 
+def test_a_machine_on_which_tmux_never_ran(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+    """The folder of tmux's default socket is not there yet."""
+    places = home.root / "t"
+    places.mkdir()
+    del home.env["CODEX_AGENT_TMUX_SOCKET"]
+    model.on("%%first", Step.message("done"))
+    job = (
+        cli("start", "%%first", "-d", str(repo), "--wait", "--json", env={"TMUX_TMPDIR": str(places)}).ok().json()
+    )
+    assert job["tmux_socket"] == str(places / f"tmux-{os.getuid()}" / "default")
+
+
 def test_codex_missing(cli: Cli, home: Home, repo: Path) -> None:
     answer = cli("start", "x", "-d", str(repo), "--json", env={"CODEX_AGENT_CODEX": str(home.root / "nowhere")})
     assert answer.rc == 5 and "nowhere" in answer.json()["error"]["message"]

@@ -6,12 +6,13 @@ lives, nor end anything that is not this job's.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 
 from codex_agent import jobs, kernel
-from codex_agent.errors import BadState, CodexAgentError, JobNotFound
+from codex_agent.errors import BadState, CodexAgentError, JobNotFound, StoreUnwritable
 from codex_agent.model import TERMINAL, Job, Process
 from codex_agent.store import Store, is_id
 from codex_agent.verdict import seconds
@@ -33,7 +34,8 @@ def kill(store: Store, job_id: str) -> Job:
         )
     supervisor = _supervisor(store, job_id)
     if supervisor is not None:
-        store.event(job_id, "kill_asked", by_pid=os.getpid())
+        with contextlib.suppress(StoreUnwritable):  # a full disk must not keep anybody from ending a job
+            store.event(job_id, "kill_asked", by_pid=os.getpid())
         kernel.send(supervisor, signal.SIGTERM)
         if not jobs.wait(store, [job_id], timeout_s=_PATIENCE_S) and kernel.send(supervisor, signal.SIGKILL):
             # It did not answer. Its death ends Codex, and the guardian or we settle the rest.

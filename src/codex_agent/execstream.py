@@ -55,6 +55,11 @@ def fold(facts: Facts, event: dict[str, Any], at: str, cwd: str) -> None:
             _take_item(facts, kind, item, cwd)
 
 
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list; what is no list, or no object in it, is passed over."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
 def _end_turn(facts: Facts, state: str, at: str) -> None:
     facts.turn.state = "completed" if state == "completed" else "failed"
     facts.turn.count = max(1, facts.turn.count)
@@ -67,8 +72,8 @@ def _take_item(facts: Facts, kind: str, item: dict[str, Any], cwd: str) -> None:
     if what == "agent_message" and isinstance(item.get("text"), str):
         facts.last_message = item["text"]
     elif what == "file_change" and kind == "item.completed" and item.get("status") != "failed":
-        for change in item.get("changes") or ():
-            path = change.get("path") if isinstance(change, dict) else None
+        for change in objects(item.get("changes")):
+            path = change.get("path")
             if isinstance(path, str):
                 add_file(facts, os.path.normpath(os.path.join(cwd, path)))
     elif what == "error" and kind == "item.completed":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from codex_agent.execstream import objects
 from codex_agent.model import Facts
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _CYAN, _OFF = (
@@ -83,9 +84,9 @@ def _item(kind: str, item: dict[str, Any], cwd: str) -> str:
     if what == "command_execution":
         return _output(item)
     if what == "file_change":
-        return "".join(_change(change, cwd) for change in item.get("changes") or () if isinstance(change, dict))
+        return "".join(_change(change, cwd) for change in objects(item.get("changes")))
     if what == "todo_list":
-        return "".join(_todo(step) for step in item.get("items") or () if isinstance(step, dict))
+        return "".join(_todo(step) for step in objects(item.get("items")))
     if what == "error":
         return f"{_YELLOW}! {_one_line(item.get('message'))}{_OFF}\n"
     if what == "mcp_tool_call":

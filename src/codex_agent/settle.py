@@ -52,7 +52,8 @@ def catch_up(store: Store, record: Record) -> None:
         return
     facts.thread_id = fresh.thread_id or facts.thread_id
     facts.last_message = fresh.last_message or facts.last_message
-    facts.turn = fresh.turn
+    if (fresh.turn.count, fresh.turn.ended_at or "") >= (facts.turn.count, facts.turn.ended_at or ""):
+        facts.turn = fresh.turn  # else lines are missing in the file (a full disk), and the record knows more
     facts.reconnecting = fresh.reconnecting
     for path in fresh.files:
         execstream.add_file(facts, path)

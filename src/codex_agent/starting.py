@@ -191,8 +191,10 @@ def _undo(store: Store, job_id: str, lock: int, socket: str | None, session: str
     deadline = time.monotonic() + _GO_DOWN_S
     while store.is_alive(job_id) and time.monotonic() < deadline:
         time.sleep(0.02)
-    with contextlib.suppress(StoreUnwritable):
-        store.delete(job_id)
+    if not store.is_alive(job_id):
+        # One that will not go stays listed, and can be ended with `kill`.
+        with contextlib.suppress(StoreUnwritable):
+            store.delete(job_id)
 
 
 def _last_words(store: Store, job_id: str) -> str:

@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from codex_agent import execstream, handshake, kernel, linger, notify, rollouts
@@ -117,7 +118,7 @@ class Supervisor:
             due.append(self._next_save)
         if self.child.next_step_at is not None:
             due.append(self.child.next_step_at)
-        else:
+        elif self.facts.stop_reason is None:
             due.extend(at for at, _ in self._timeouts())
         return min(due)
 
@@ -183,8 +184,12 @@ class Supervisor:
 
     def _take(self, event: dict[str, Any]) -> None:
         was_reconnecting = self.facts.reconnecting
-        execstream.fold(self.facts, event, stamp(), self.record.request.cwd)
-        self.outputs.show(event_text(event, self.record.request.cwd))
+        try:
+            execstream.fold(self.facts, event, stamp(), self.record.request.cwd)
+            self.outputs.show(event_text(event, self.record.request.cwd))
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            # A shape nobody has seen yet must not end the job; it is in the .jsonl for whoever looks into it.
+            self.warn(f"An event of type {event['type']} could not be read ({type(error).__name__}: {error}).")
         now = time.monotonic()
         if self.facts.reconnecting is None:
             self._worked = now
@@ -248,7 +253,8 @@ class Supervisor:
         facts.stderr_bytes = self.outputs.stderr_bytes
         facts.last_stderr = telling_stderr_line(self.outputs.stderr_tail())
         if facts.turn.state == "completed" and facts.last_message is not None:
-            self._persist(lambda: self.store.write(self.record.id, ".result", (facts.last_message or "").encode()))
+            message = facts.last_message.encode("utf-8", "replace")
+            self._persist(lambda: self.store.write(self.record.id, ".result", message))
         facts.settled_by = "supervisor"
         facts.ended_at = stamp()
         job = job_view(self.record, alive=True, now=time.time())
@@ -257,11 +263,11 @@ class Supervisor:
             closing(job.status, job.failure.message if job.failure else None, facts, job.elapsed_ms / 1000)
         )
         self.outputs.close()
-        self.note("ended", status=job.status, reason=job.failure.reason if job.failure else None)
         self._persist(lambda: self.store.save(self.record))
+        self.note("ended", status=job.status, reason=job.failure.reason if job.failure else None)
         fcntl.flock(self.lock, fcntl.LOCK_UN)
 
-    def _persist(self, write: Any) -> None:
+    def _persist(self, write: Callable[[], None]) -> None:
         """Writes what must not be lost: while the disk is full the job is kept, and said to run."""
         while True:
             try:

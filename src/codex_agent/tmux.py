@@ -110,8 +110,10 @@ def socket_path(wanted: str | None, environ: Mapping[str, str]) -> str:
 
 def open_session(wanted: str | None, environ: Mapping[str, str], name: str, argv: Sequence[str], cwd: str) -> str:
     """Opens a detached session that runs ``argv``; returns the server's socket path. Raises TmuxFailed."""
+    flag, value = server_socket(wanted, environ)
+    # By name where it has one: only then does tmux make the folder its socket lies in.
     with _own_environment():
-        done = _server(socket_path(wanted, environ)).cmd(
+        done = _server(os.path.abspath(value) if flag == "-S" else None, value).cmd(
             "new-session",
             "-d",
             *("-P", "-F", "#{socket_path}"),
@@ -143,13 +145,16 @@ def has_session(socket: str, name: str) -> bool:
 
 def attached(socket: str, name: str) -> int:
     """How many clients look at the session; 0 if it is gone. Asked from its own pane, so without libtmux."""
-    done = subprocess.run(
-        ["tmux", "-S", socket, "display-message", "-p", "-t", f"={name}:", "#{session_attached}"],
-        capture_output=True,
-        text=True,
-        timeout=10,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            ["tmux", "-S", socket, "display-message", "-p", "-t", f"={name}:", "#{session_attached}"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return 0
     told = done.stdout.strip()
     return int(told) if done.returncode == 0 and told.isdigit() else 0
 
@@ -194,10 +199,10 @@ def _word(text: str) -> str:
     return text[:-1] + "\\;" if text.endswith(";") else text
 
 
-def _server(socket: str) -> Server:
+def _server(socket: str | None, name: str | None = None) -> Server:
     from libtmux import Server
 
-    return Server(socket_path=socket)
+    return Server(socket_name=name) if socket is None else Server(socket_path=socket)
 
 
 @contextlib.contextmanager
