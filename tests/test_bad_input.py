@@ -97,6 +97,8 @@ def test_an_unknown_command_in_text(cli: Cli, home: Home) -> None:
 def test_json_after_the_dashes_is_a_prompt(call: Here, home: Home) -> None:
     answer = call("start", "--dry-run", "--", "--json").ok()
     assert answer.out == "--json\n"
+    wrong = call("start", "--timeout", "soon", "--", "--json")
+    assert (wrong.rc, wrong.out) == (2, "") and "soon" in wrong.err
 
 
 def test_no_words_show_the_help(call: Here) -> None:
@@ -492,7 +494,8 @@ def test_a_wrong_settings_file(line: str, words: list[str], call: Here, home: Ho
     path.parent.mkdir(parents=True)
     path.write_text(f"# mine\n{line}\n")
     for command in (["start", "x", "-d", str(repo)], ["jobs"], ["config", "show"]):
-        refused(call(*command, "--json"), 2, "settings", str(path), *words)
+        error = refused(call(*command, "--json"), 2, "settings", str(path), *words)
+        assert (error["file"], error["line"]) == (str(path), 2)
     health = call("health", "--json")
     check = next(one for one in health.json()["checks"] if one["name"] == "settings")
     assert health.rc == 5 and not check["ok"] and str(path) in check["detail"]

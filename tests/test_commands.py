@@ -336,27 +336,46 @@ def test_there_is_no_result_before_the_end(look: Here, jobs: Jobs) -> None:
         assert words in answer.json()["error"]["message"] and job_id in answer.json()["error"]["hint"]
 
 
-def test_a_reader_that_stops_reading_is_no_fault(jobs: Jobs) -> None:
-    """`codex-agent output ID | head -1`"""
-    done = subprocess.run(
-        ["/bin/sh", "-c", '"$@" | head -n 1', "sh", *COMMAND, "output", jobs.done],
-        env=jobs.place.home.env,
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert done.stdout.count("\n") == 1 and done.stderr == ""
+def test_a_reader_that_stops_reading_is_no_fault(home: Home) -> None:
+    """`codex-agent output ID | head -n 1`, with more than a pipe takes."""
+    write_record(Store(str(home.agent_home)), "abc00001")
+    (home.jobs / "abc00001.log").write_text("a line\n" * 1_000_000)
+    for command in (["output", "abc00001"], ["capture", "abc00001", "100000"]):
+        done = subprocess.run(
+            ["/bin/sh", "-c", '"$@" | head -n 1', "sh", *COMMAND, *command],
+            env=home.env,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+        assert (done.stdout, done.stderr) == ("a line\n", "")
+
+
+@pytest.mark.parametrize("command", [["output", "abc00001"], ["capture", "abc00001"], ["jobs"], ["-h"]])
+def test_a_reader_that_is_gone_is_no_fault(command: list[str], cli: Cli, home: Home) -> None:
+    """Also with so little to say that it is only written at the end."""
+    write_record(Store(str(home.agent_home)), "abc00001")
+    (home.jobs / "abc00001.log").write_text("a line\n")
+    read, write = os.pipe()
+    os.close(read)
+    process = cli.start(*command, stdout=write)
+    os.close(write)
+    assert process.communicate(timeout=20)[1] == "" and process.returncode == 1
 
 
 # ---- watching and attaching ----
 
 
 def test_watch_follows_until_the_end(cli: Cli, model: ModelServer, repo: Path) -> None:
-    gate = model.gate("watched")
-    model.on("%%watch", Step.command("echo one-by-one"), Step.hold(gate, Step.message("the last word")))
+    first, gate = model.gate("begun"), model.gate("watched")
+    model.on(
+        "%%watch",
+        Step.hold(first, Step.command("echo one-by-one")),
+        Step.hold(gate, Step.message("the last word")),
+    )
     job_id = begin(cli, repo, "%%watch")
-    gate.reached()
+    first.reached()
     watchers = {"text": cli.start("watch", job_id, "--strip-ansi"), "json": cli.start("watch", job_id, "--json")}
     seen = dict.fromkeys(watchers, "")
 
@@ -369,7 +388,10 @@ def test_watch_follows_until_the_end(cli: Cli, model: ModelServer, repo: Path) -
     readers = [threading.Thread(target=read, args=(name,), daemon=True) for name in watchers]
     for reader in readers:
         reader.start()
-    until(lambda: all("one-by-one" in text for text in seen.values()), 20, "what it has shown so far")
+    until(lambda: all(seen.values()), 20, "what it has shown so far")
+    assert not any("one-by-one" in text for text in seen.values())
+    first.open()
+    until(lambda: all("one-by-one" in text for text in seen.values()), 20, "what has come since")
     assert all(watcher.poll() is None for watcher in watchers.values())
     assert not any("the last word" in text for text in seen.values())
     gate.open()
@@ -530,8 +552,9 @@ def test_clean(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
     ):
         (home.jobs / name).write_text("x")
         os.utime(home.jobs / name, (1, 1))
-    before = sorted({*os.listdir(home.jobs), ".settle.lock"})
+    (home.jobs / ".00000004.json.99.tmp").write_text("a writer may be at it")
     (home.jobs / ".settle.lock").touch()
+    before = sorted(os.listdir(home.jobs))
 
     dry = told("clean", cli("clean", "--dry-run", "--json").ok())
     assert [job["id"] for job in dry["jobs"]] == ["00000001"] and sorted(os.listdir(home.jobs)) == before
@@ -541,6 +564,7 @@ def test_clean(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
     assert left == set(before) - {"00000001.json", "00000001.log", "00000003.log", ".00000001.json.99.tmp"}
     assert cli("clean", "--older-than", "1h").ok().out == "0 jobs removed.\n"
     assert cli("clean", "--older-than", "0").ok().out.splitlines()[0].startswith(f"{young}  completed")
+    assert not (home.jobs / ".00000004.json.99.tmp").exists()
     assert {name for name in os.listdir(home.jobs) if running in name} == {
         name for name in before if running in name
     }

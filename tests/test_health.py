@@ -45,6 +45,21 @@ def test_nothing_there(cli: Cli, home: Home) -> None:
     assert found["home"]["ok"] and found["settings"]["ok"]
 
 
+def test_a_slip_of_the_pen_is_named(cli: Cli, model: ModelServer) -> None:
+    answer = cli("health", "--json", env={"CODEX_AGENT_SANDBX": "read-only"}).ok().json()
+    assert "CODEX_AGENT_SANDBX" in checks(answer)["settings"]["detail"]
+
+
+def test_a_broken_codex_that_was_passed_over_is_named(cli: Cli, home: Home, model: ModelServer) -> None:
+    broken = home.root / "bin" / "codex"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    broken.chmod(0o755)
+    env = {"PATH": f"{broken.parent}:{home.env['PATH']}", "CODEX_AGENT_CODEX": ""}
+    found = checks(cli("health", "--json", env=env).json())["codex"]
+    assert str(broken) in found["detail"] or str(broken) in str(found)
+
+
 def test_bad_settings(cli: Cli, home: Home) -> None:
     result = cli("health", "--json", env={"CODEX_AGENT_SANDBOX": "none"})
     settings = checks(result.json())["settings"]

@@ -285,7 +285,7 @@ def test_changes_at_the_same_time_all_arrive(environ: Environ) -> None:
 
 def test_home_and_what_is_below_it(environ: Environ, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert settings.home(environ) == f"{environ['HOME']}/.codex-agent"
-    assert settings.jobs_dir(environ | {"CODEX_AGENT_HOME": "/x/"}) == "/x/jobs"
+    assert settings.cache_dir(environ | {"CODEX_AGENT_HOME": "/x/"}) == "/x/cache"
     assert settings.cache_dir(environ | {"CODEX_AGENT_HOME": "~/y"}) == f"{environ['HOME']}/y/cache"
     monkeypatch.chdir(tmp_path)
     assert settings.home({"HOME": "relative", "CODEX_AGENT_HOME": "here"}) == str(tmp_path / "here")
@@ -306,7 +306,7 @@ def test_the_file_is_where_platformdirs_puts_it(xdg: str | None, user_home: str 
 def test_reading_loads_nothing_that_costs(environ: Environ) -> None:
     code = (
         "import sys, os; sys.path.insert(0, 'src'); before = set(sys.modules)\n"
-        "from codex_agent import settings; settings.load(os.environ); settings.jobs_dir(os.environ)\n"
+        "from codex_agent import settings; settings.load(os.environ); settings.cache_dir(os.environ)\n"
         "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
     )
     said = subprocess.run(

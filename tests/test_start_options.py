@@ -309,10 +309,22 @@ def test_notice_of_a_job_that_was_killed(cli: Cli, model: ModelServer, repo: Pat
     assert told(repo)[:3] == [job_id, "interrupted", "The job was killed."]
 
 
+def test_notice_of_a_job_whose_supervisor_was_killed(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+    """The guardian gives it, once."""
+    job_id = working(cli, model, repo, "%%notify", "--notify-on-complete", TELL)
+    supervisor = record(home, job_id).facts.supervisor
+    assert supervisor is not None
+    os.kill(supervisor.pid, signal.SIGKILL)
+    assert told(repo)[:3] == [job_id, "interrupted", see(cli, job_id)["failure"]["message"]]
+    events = until(lambda: "notified" in (text := cli("output", job_id, "--events").out) and text, 10, "the event")
+    assert isinstance(events, str) and events.count(" notifying") == 1
+
+
 def test_a_notice_that_cannot_be_given_changes_nothing(cli: Cli, model: ModelServer, repo: Path) -> None:
     model.on("%%notify", Step.message("well"))
     job_id = begin(cli, repo, "%%notify", "--notify-on-complete", "/no/such/program now")
     assert ended(cli, job_id)["status"] == "completed"
+    until(lambda: "cannot be run" in cli("output", job_id, "--events").out, 10, "the event that says so")
 
 
 # ---- the environment ----

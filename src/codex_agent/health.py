@@ -18,11 +18,13 @@ def check(environ: Mapping[str, str]) -> Health:
     chosen = settings.Settings()
     try:
         chosen = settings.load(environ)
-        checks.append(Check("settings", True, True, settings.config_path(environ), None))
+        strange = settings.unknown_variables(environ)
+        remark = f"; not one of ours: {', '.join(strange)}" if strange else ""
+        checks.append(Check("settings", True, True, settings.config_path(environ) + remark, None))
     except CodexAgentError as error:
         checks.append(Check("settings", False, True, error.message, error.hint))
     checks.append(_tmux(environ))
-    checks.extend(_codex(chosen, environ, store))
+    checks.extend(_codex(chosen, environ))
     checks.append(_home(store))
     return Health(all(one.ok for one in checks if one.needed), __version__, checks)
 
@@ -34,16 +36,16 @@ def _tmux(environ: Mapping[str, str]) -> Check:
         return Check("tmux", False, True, error.message, error.hint)
 
 
-def _codex(chosen: settings.Settings, environ: Mapping[str, str], store: Store) -> list[Check]:
+def _codex(chosen: settings.Settings, environ: Mapping[str, str]) -> list[Check]:
     try:
-        found = codex.find(chosen.codex, environ, os.path.join(store.home, "cache"))
+        found = codex.find(chosen.codex, environ, settings.cache_dir(environ))
     except MissingProgram as error:
         return [Check("codex", False, True, error.message, error.hint)]
     detail = f"Codex {found.version} at {found.path} (from {found.origin})"
     known = codex.is_known(found.version)
     if not known:
         detail += f"; tried with {codex.KNOWN_OLDEST} to {codex.KNOWN_NEWEST} only"
-    checks = [Check("codex", True, True, detail, None)]
+    checks = [Check("codex", True, True, "; ".join([detail, *found.notes]), None)]
     codex_home = environ.get("CODEX_HOME") or os.path.join(
         environ.get("HOME") or os.path.expanduser("~"), ".codex"
     )

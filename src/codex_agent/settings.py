@@ -179,11 +179,6 @@ def home(environ: Mapping[str, str]) -> str:
     return os.path.abspath(_expand(given, environ))
 
 
-def jobs_dir(environ: Mapping[str, str]) -> str:
-    """The jobs folder below ``home``."""
-    return os.path.join(home(environ), "jobs")
-
-
 def cache_dir(environ: Mapping[str, str]) -> str:
     """The folder for what can be found out again (versions of Codex binaries), below ``home``."""
     return os.path.join(home(environ), "cache")

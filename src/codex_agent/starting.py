@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from codex_agent import codex, handshake, kernel, prompt, tmux
 from codex_agent.errors import BadState, CodexAgentError, StartFailed, StoreUnwritable, UsageError
 from codex_agent.model import PROMPT_HEAD_CHARS, RECORD_VERSION, Facts, Job, Record, Request, stamp
-from codex_agent.settings import Settings, override
+from codex_agent.settings import Settings, cache_dir, override
 from codex_agent.store import Store, is_id
 from codex_agent.verdict import job_view
 
@@ -66,7 +66,7 @@ class Plan:
     notices: list[str]
 
 
-def plan(options: StartOptions, settings: Settings, store: Store, environ: Mapping[str, str]) -> Plan:
+def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) -> Plan:
     """Checks everything that can be checked before anything starts. Raises UsageError, MissingProgram."""
     cwd = _folder(options.cwd, "The working directory")
     settings = override(
@@ -101,7 +101,7 @@ def plan(options: StartOptions, settings: Settings, store: Store, environ: Mappi
     codex_home = _codex_home(environ)
     if options.profile:
         codex.check_profile(options.profile, codex_home)
-    found = codex.find(settings.codex, environ, os.path.join(store.home, "cache"))
+    found = codex.find(settings.codex, environ, cache_dir(environ))
     if settings.reasoning:
         codex.check_reasoning(found, settings.reasoning, environ)
     request = Request(
@@ -120,7 +120,7 @@ def plan(options: StartOptions, settings: Settings, store: Store, environ: Mappi
         codex_version=found.version,
         codex_home=codex_home,
     )
-    return Plan(request, name, built, found, list(built.notices))
+    return Plan(request, name, built, found, [*built.notices, *found.notes])
 
 
 def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str, str]) -> Job:

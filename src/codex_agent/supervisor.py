@@ -51,6 +51,7 @@ class Supervisor:
         self.lock = lock
         self.outputs = Outputs(store, record.id, self.warn)
         self._line = bytearray()
+        self._strange_lines = 0
         self._reader: rollouts.Reader | None = None
         self._signals: list[int] = []
         now = time.monotonic()
@@ -181,6 +182,8 @@ class Supervisor:
             event = execstream.parse(line)
             if event is not None:
                 self._take(event)
+            elif line.strip():
+                self._strange_lines += 1
 
     def _take(self, event: dict[str, Any]) -> None:
         was_reconnecting = self.facts.reconnecting
@@ -250,6 +253,10 @@ class Supervisor:
         if self._line:
             self._on_stdout(b"\n")
         self._look_at_rollout()
+        if self._strange_lines:
+            self.warn(f"{self._strange_lines} lines of Codex's event stream could not be read.")
+        if self._reader is not None and self._reader.bad_lines:
+            self.warn(f"{self._reader.bad_lines} lines of the rollout could not be read.")
         facts.stderr_bytes = self.outputs.stderr_bytes
         facts.last_stderr = telling_stderr_line(self.outputs.stderr_tail())
         if facts.turn.state == "completed" and facts.last_message is not None:

@@ -126,7 +126,7 @@ def start(
         max_time_s=None if max_time is None else duration(max_time, "m", "--max-time"),
         notify_on_complete=notify_on_complete,
     )
-    planned = starting.plan(options, chosen, where, os.environ)
+    planned = starting.plan(options, chosen, os.environ)
     if dry_run:
         _show_plan(planned, json_output)
         return

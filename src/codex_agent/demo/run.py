@@ -72,7 +72,7 @@ def _run(keep: bool, screen: Console | None, environ: Mapping[str, str]) -> int:
         store = Store(place.agents_home)
         kept = False
         try:
-            plans = [_plan(part, place, own, store, environ) for part in PARTS]
+            plans = [_plan(part, place, own, environ) for part in PARTS]
             if screen is not None:
                 version = plans[0].request.codex_version or "of unknown version"
                 show.opening(screen, place, model.base_url, version, tmux_version)
@@ -96,9 +96,7 @@ def _settings(own: settings.Settings, place: stage.Stage) -> settings.Settings:
     return replace(settings.Settings(), codex=own.codex, tmux_socket=place.tmux_socket)
 
 
-def _plan(
-    part: Part, place: stage.Stage, own: settings.Settings, store: Store, environ: Mapping[str, str]
-) -> starting.Plan:
+def _plan(part: Part, place: stage.Stage, own: settings.Settings, environ: Mapping[str, str]) -> starting.Plan:
     options = starting.StartOptions(
         prompt=part.prompt,
         cwd=place.repository,
@@ -107,7 +105,8 @@ def _plan(
         max_time_s=_MAX_TIME_S,
     )
     # Codex is looked for where the user has it, so with the user's HOME; everything else is the stage's.
-    return starting.plan(options, _settings(own, place), store, {**environ, "CODEX_HOME": place.codex_home})
+    ours = {"CODEX_HOME": place.codex_home, "CODEX_AGENT_HOME": place.agents_home}
+    return starting.plan(options, _settings(own, place), {**environ, **ours})
 
 
 def _watch(store: Store, ids: Sequence[str], screen: Console | None) -> list[Job]:
