@@ -68,9 +68,13 @@ def run(words: list[str]) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader (head, a pager) has enough; nothing more may be written, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader (head, a pager) has enough.
+        _discard_stdout()
         return EXIT_FAILED
+    except OSError as error:
+        # What a verb foresees is one of our errors by now; left is stdout itself: a full disk, say.
+        _discard_stdout()
+        return _tell({"message": f"The output cannot be written: {error.strerror or error}."}, EXIT_FAILED, False)
     except Exception as error:
         # A fault of ours: said in the form that was asked for, and in full on stderr.
         traceback.print_exc()
@@ -80,6 +84,11 @@ def run(words: list[str]) -> int:
             "hint": "This is a bug: report it.",
         }
         return _tell(told, EXIT_FAILED, as_json)
+
+
+def _discard_stdout() -> None:
+    """Nothing more may be written, not even what is still in a buffer."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(error: typer.TyperException) -> dict[str, object]:
