@@ -120,7 +120,7 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
         codex_version=found.version,
         codex_home=codex_home,
     )
-    return Plan(request, name, built, found, [*built.notices, *found.notes])
+    return Plan(request, name, built, found, [*built.notices, *found.notes, *_left_out(environ)])
 
 
 def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str, str]) -> Job:
@@ -211,11 +211,32 @@ def _guardian() -> str:
 
 
 def _environment(planned: Plan, environ: Mapping[str, str]) -> dict[str, str]:
-    env = {key: value for key, value in environ.items() if key not in _NOT_HANDED_ON}
+    env = {
+        key: value
+        for key, value in environ.items()
+        if key not in _NOT_HANDED_ON and _is_text(key) and _is_text(value)
+    }
     env.update(planned.found.env)
     if planned.found.path_dirs:
         env["PATH"] = os.pathsep.join([*planned.found.path_dirs, env.get("PATH", os.defpath)])
     return env
+
+
+def _left_out(environ: Mapping[str, str]) -> list[str]:
+    """A notice of the variables that cannot be handed on.
+
+    With a single one of them in its environment Codex (0.104 to 0.169) panics at every command of the agent, says
+    so on stderr only, and calls the turn completed.
+    """
+    names = sorted(name for name, value in environ.items() if not (_is_text(name) and _is_text(value)))
+    if not names:
+        return []
+    return [f"Left out of the agent's environment (not UTF-8): {', '.join(map(ascii, names))}."]
+
+
+def _is_text(text: str) -> bool:
+    # Bytes that are not UTF-8 stand in Python's environ as lone surrogates.
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _codex_home(environ: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ import typer
 from codex_agent.answers import DryRun
 from codex_agent.cli.common import Json, duration, note, print_json, print_text, settings, store
 from codex_agent.cli.show import details
-from codex_agent.errors import EXIT_FAILED, NotBuiltYet
+from codex_agent.errors import EXIT_FAILED, NotBuiltYet, UsageError
 from codex_agent.model import Job
 
 
@@ -100,7 +100,9 @@ def start(
     from codex_agent import codex, starting
     from codex_agent import prompt as prompt_room
 
-    if interactive and not one_shot:
+    if interactive and one_shot:
+        raise UsageError("--interactive and --one-shot are opposites.", "Give one of them.")
+    if interactive:
         raise NotBuiltYet(
             "Interactive agents are not built yet.",
             "Leave out --interactive: the agent does its task and ends.",
