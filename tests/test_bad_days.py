@@ -260,6 +260,7 @@ def test_reconnecting_is_no_activity(cli: Cli, home: Home, model: ModelServer, r
     assert isinstance(job, dict) and "onnection" in job["turn_state_reason"] and job["status"] == "running"
     job = ended(cli, job_id, 40)
     assert (job["status"], job["failure"]["reason"]) == ("failed", "timeout_inactivity")
+    assert "onnection" in job["failure"]["message"] and "network" in job["failure"]["hint"]
 
 
 def test_max_time(cli: Cli, model: ModelServer, repo: Path) -> None:
@@ -318,13 +319,15 @@ def test_noise_on_stderr_is_no_failure(cli: Cli, home: Home, model: ModelServer,
 
 
 def test_outside_a_repository(cli: Cli, home: Home, model: ModelServer) -> None:
-    folder = home.root / "plain"
-    folder.mkdir()
-    job_id = begin(cli, folder, "%%x")
-    job = ended(cli, job_id)
-    assert (job["status"], job["failure"]["reason"]) == ("failed", "not_a_repo")
-    assert "--skip-git-repo-check" in job["failure"]["hint"]
-    assert cli("output", job_id, "--result").rc == 4
+    """Codex would come up, refuse and be gone: said before anything starts."""
+    answer = cli("start", "%%x", "-d", "/", "--json")
+    assert answer.rc == 2 and "--skip-git-repo-check" in answer.json()["error"]["hint"]
+    assert not home.jobs.exists()
+    model.on("%%x", Step.message("fine"))
+    job = (
+        cli("start", "%%x", "-d", "/", "-s", "read-only", "--skip-git-repo-check", "--wait", "--json").ok().json()
+    )
+    assert job["status"] == "completed"
 
 
 # ---- volume ----

@@ -147,7 +147,9 @@ def test_no_words_show_the_help(call: Here) -> None:
         (["--name", "a\nb"], "name"),
         (["--name", "a\x1b[2J"], "name"),
         (["--name", "n" * 65], "64"),
-        (["--name", "deadbeef"], "looks like a job id"),
+        (["--name", "deadbeef"], "beginning of a job id"),
+        (["--name", "be"], "beginning of a job id"),
+        (["-d", ""], "is empty"),
     ],
     ids=lambda value: ascii(" ".join(value))[1:30] if isinstance(value, list) else "",
 )

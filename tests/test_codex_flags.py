@@ -283,17 +283,26 @@ def test_files_that_are_not_there(repo: Path) -> None:
 
 
 def test_profiles(tmp_path: Path) -> None:
+    home = str(tmp_path)
     (tmp_path / "layer.config.toml").write_text('model = "x"\n')
-    check_profile("layer", str(tmp_path))
-    with pytest.raises(UsageError, match="no profile 'table'"):
-        check_profile("table", str(tmp_path))
     (tmp_path / "config.toml").write_text('[profiles.table]\nmodel = "y"\n')
-    check_profile("table", str(tmp_path))
-    with pytest.raises(UsageError, match="no profile 'other'"):
-        check_profile("other", str(tmp_path))
+    for version, there, absent, hint in [
+        ("0.163.0", ["layer"], ["table", "other"], "other.config.toml"),
+        ("0.133.0", ["table"], ["layer", "other"], r"[profiles.other]"),
+        ("0.140.0", ["layer", "table"], ["other"], "other.config.toml"),
+    ]:
+        for name in there:
+            check_profile(name, home, version)
+        for name in absent:
+            with pytest.raises(UsageError, match=f"no profile '{name}'") as raised:
+                check_profile(name, home, version)
+        assert hint in str(raised.value.hint)
     (tmp_path / "config.toml").write_text("[profiles\n")
     with pytest.raises(UsageError, match="cannot be read"):
-        check_profile("other", str(tmp_path))
+        check_profile("other", home, "0.133.0")
+    (tmp_path / "config.toml").unlink()
+    with pytest.raises(UsageError, match="no profile 'other'"):
+        check_profile("other", home, "0.133.0")
 
 
 def test_a_profile_that_is_not_there_goes_unnoticed_by_codex(

@@ -722,3 +722,69 @@ def test_completion_of_a_home_that_cannot_be_read_says_nothing(on_path: Home) ->
     (on_path.agent_home / "jobs").write_text("no folder")
     on_path.env.update({"_CODEX_AGENT_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "codex-agent status a"})
     assert "Traceback" not in shell(on_path, "codex-agent 2>&1")
+
+
+def test_a_repeated_delete_never_hits_another_job(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+    """Once the named job is gone its name means nothing, and no id can begin with it."""
+    model.on("%%named", Step.message("done"))
+    job_id = begin(cli, repo, "%%named", "--name", "first")
+    ended(cli, job_id)
+    cli("delete", "first").ok()
+    assert cli("delete", "first").rc == 3
+
+
+def test_sessions_without_tmux(cli: Cli, home: Home) -> None:
+    answer = cli("sessions", "--json", env={"PATH": str(home.root)})
+    assert answer.rc == 5 and answer.json()["error"]["code"] == "missing_program"
+
+
+def test_attach_without_tmux(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+    gate = model.gate("no-tmux")
+    model.on("%%no-tmux", Step.hold(gate, Step.message("done")))
+    job_id = begin(cli, repo, "%%no-tmux")
+    assert cli("attach", job_id, "--exec", env={"PATH": str(home.root)}).rc == 5
+    gate.open()
+    ended(cli, job_id)
+
+
+def test_a_file_that_cannot_be_read_is_named(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+    model.on("%%unread", Step.message("done"))
+    job_id = begin(cli, repo, "%%unread")
+    ended(cli, job_id)
+    log = home.jobs / f"{job_id}.log"
+    log.unlink()
+    log.mkdir()
+    for command in ("output", "capture"):
+        answer = cli(command, job_id, "--json")
+        assert answer.rc == 1 and answer.json()["error"]["code"] == "system" and str(log) in answer.out
+
+
+def test_kill_ends_what_it_can(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+    job_id = working(cli, model, repo, "%%some")
+    answer = cli("kill", "nosuch", job_id, "--json")
+    assert answer.rc == 3
+    assert [job["status"] for job in answer.json()["jobs"]] == ["interrupted"]
+    assert [(one["id"], one["code"]) for one in answer.json()["problems"]] == [("nosuch", "not_found")]
+
+
+def test_a_waiter_that_is_broken_off_says_what_goes_on(
+    cli: Cli, home: Home, model: ModelServer, repo: Path
+) -> None:
+    gate = model.gate("broken-off")
+    model.on("%%broken-off", Step.hold(gate, Step.message("done")))
+    starter = cli.start("start", "%%broken-off", "-d", str(repo), "--wait", "--json")
+    gate.reached()
+    until(lambda: len(os.listdir(f"/proc/{starter.pid}/task")) > 1, 20, "the wait has begun")
+    starter.send_signal(signal.SIGINT)
+    out, _ = starter.communicate(timeout=20)
+    error = json.loads(out)["error"]
+    assert starter.returncode == 130 and error["code"] == "interrupted"
+    assert see(cli, error["ids"][0])["status"] == "running"
+    gate.open()
+    assert ended(cli, error["ids"][0])["status"] == "completed"
+
+
+def test_a_notify_command_that_is_not_there_is_named(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+    model.on("%%nothere", Step.message("done"))
+    job_id = begin(cli, repo, "%%nothere", "--notify-on-complete", "/nope/cmd x")
+    assert any("/nope/cmd" in warning for warning in ended(cli, job_id)["warnings"])

@@ -26,7 +26,7 @@ def a_list() -> dict[str, Any]:
     job = job_view(record, alive=False, now=0)
     assert isinstance(job.failure, Failure)
     problem = Problem("0000000a", "/f", "record_unreadable", "no")
-    return dataclasses.asdict(JobList(stamp(), [job], [problem]))
+    return dataclasses.asdict(JobList(stamp(), [job], [problem], 1))
 
 
 def test_it_takes_a_real_one() -> None:

@@ -118,6 +118,19 @@ class StartFailed(CodexAgentError):
     code = "spawn_failed"
 
 
+class SystemRefused(CodexAgentError):
+    """The operating system refused something nobody foresaw: a file that cannot be read, stdout that is full."""
+
+    code = "system"
+
+
+class Interrupted(CodexAgentError):
+    """The person (or the calling program) broke off the command with Ctrl-C; no job was touched."""
+
+    code = "interrupted"
+    exit_code = EXIT_INTERRUPTED
+
+
 class WaitTimedOut(CodexAgentError):
     """What was waited for had not happened when the caller's time was up."""
 

@@ -10,6 +10,8 @@ from codex_agent.answers import Check, Health
 from codex_agent.errors import CodexAgentError, MissingProgram
 from codex_agent.store import Store
 
+_MEND_SETTINGS = "Correct the file or the variable; `codex-agent config unset KEY` takes a key out of the file."
+
 
 def check(environ: Mapping[str, str]) -> Health:
     """Looks at everything, however much of it is amiss."""
@@ -22,7 +24,7 @@ def check(environ: Mapping[str, str]) -> Health:
         remark = f"; not one of ours: {', '.join(strange)}" if strange else ""
         checks.append(Check("settings", True, True, settings.config_path(environ) + remark, None))
     except CodexAgentError as error:
-        checks.append(Check("settings", False, True, error.message, error.hint))
+        checks.append(Check("settings", False, True, error.message, error.hint or _MEND_SETTINGS))
     checks.append(_tmux(environ))
     checks.extend(_codex(chosen, environ))
     checks.append(_home(store))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from codex_agent.errors import CodexAgentError, JobNotFound, StoreUnwritable
 from codex_agent.model import TERMINAL, Job, JobList, Problem, Record, stamp
@@ -37,11 +37,12 @@ def _view(store: Store, record: Record) -> Job:
 
 def several(store: Store, ids: Iterable[str]) -> JobList:
     """These jobs as they are now, in the order given."""
-    return JobList(stamp(), [view(store, job_id) for job_id in ids], [])
+    found = [view(store, job_id) for job_id in ids]
+    return JobList(stamp(), found, [], len(found))
 
 
-def listing(store: Store, *, status: str | None = None, limit: int | None = None) -> JobList:
-    """All jobs, living ones first, then the newest; of one status and at most ``limit`` if told so."""
+def listing(store: Store, *, statuses: Collection[str] = (), limit: int | None = None) -> JobList:
+    """All jobs, living ones first, then the newest; of these statuses and at most ``limit`` if told so."""
     records, problems = store.load_all()
     jobs: list[Job] = []
     for record in records:
@@ -51,11 +52,12 @@ def listing(store: Store, *, status: str | None = None, limit: int | None = None
             continue  # deleted meanwhile
         except CodexAgentError as error:
             problems.append(Problem(record.id, store.path(record.id, ".json"), error.code, error.message))
-    if status is not None:
-        jobs = [job for job in jobs if job.status == status]
+    if statuses:
+        jobs = [job for job in jobs if job.status in statuses]
     jobs.sort(key=lambda job: job.created_at, reverse=True)
     jobs.sort(key=lambda job: job.status in TERMINAL)
-    return JobList(stamp(), jobs if limit is None else jobs[:limit], sorted(problems, key=lambda one: one.id))
+    problems.sort(key=lambda one: one.id)
+    return JobList(stamp(), jobs if limit is None else jobs[:limit], problems, len(jobs))
 
 
 def wait(store: Store, ids: Sequence[str], *, wait_any: bool = False, timeout_s: float | None = None) -> bool:

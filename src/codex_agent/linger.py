@@ -31,4 +31,5 @@ def while_watched(socket: str, session: str) -> None:
         deadline = time.monotonic() + _MOST_S
         while time.monotonic() < deadline and tmux.attached(socket, session):
             if select.select([_PANE_IN], [], [], _LOOK_S)[0]:
-                return
+                break
+    tmux.send_back(socket, session)

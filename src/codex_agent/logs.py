@@ -130,7 +130,11 @@ def attach(store: Store, job_id: str, environ: Mapping[str, str]) -> Attach:
 
 
 def sessions(store: Store, settings: Settings, environ: Mapping[str, str]) -> Sessions:
-    """Every session of ours on the servers our jobs use, whether its job is known here or not."""
+    """Every session of ours on the servers our jobs use, whether its job is known here or not.
+
+    Raises MissingProgram without a usable tmux, TmuxFailed if a server cannot answer.
+    """
+    tmux.version(environ)
     sockets = {tmux.socket_path(settings.tmux_socket, environ)}
     records, _ = store.load_all()
     sockets.update(r.facts.tmux_socket for r in records if r.facts.tmux_socket and r.facts.ended_at is None)

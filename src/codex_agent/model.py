@@ -114,6 +114,7 @@ class JobList:
     generated_at: str = doc("When this was put together.")
     jobs: list[Job] = doc("The jobs.")
     problems: list[Problem] = doc("Jobs that could not be read, or not be dealt with.")
+    total: int = doc("How many jobs there are of the kind asked for; more than `jobs` where `--limit` cut.")
 
 
 @dataclass(slots=True)

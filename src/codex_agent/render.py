@@ -51,10 +51,6 @@ def event_text(event: dict[str, Any], cwd: str) -> str:
     kind = event["type"]
     if kind == "error":
         return f"{_YELLOW}! {_one_line(event.get('message'))}{_OFF}\n"
-    if kind == "turn.failed":
-        error = event.get("error")
-        words = error.get("message") if isinstance(error, dict) else error
-        return f"{_RED}x {_one_line(words)}{_OFF}\n"
     if kind == "turn.completed":
         return _usage(event.get("usage"))
     item = event.get("item")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from codex_agent import codex, handshake, kernel, prompt, tmux
 from codex_agent.errors import BadState, CodexAgentError, StartFailed, StoreUnwritable, UsageError
 from codex_agent.model import PROMPT_HEAD_CHARS, RECORD_VERSION, Facts, Job, Record, Request, stamp
 from codex_agent.settings import Settings, cache_dir, override
-from codex_agent.store import Store, is_id
+from codex_agent.store import Store
 from codex_agent.verdict import job_view
 
 # How long the supervisor may take to come up; generous, since thirty may start at once on two cores.
@@ -98,10 +99,11 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
         skip_git_repo_check=options.skip_git_repo_check,
     )
     codex.check_files(wanted)
+    codex.check_repository(wanted)
     codex_home = _codex_home(environ)
-    if options.profile:
-        codex.check_profile(options.profile, codex_home)
     found = codex.find(settings.codex, environ, cache_dir(environ))
+    if options.profile:
+        codex.check_profile(options.profile, codex_home, found.version)
     if settings.reasoning:
         codex.check_reasoning(found, settings.reasoning, environ)
     request = Request(
@@ -120,7 +122,13 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
         codex_version=found.version,
         codex_home=codex_home,
     )
-    return Plan(request, name, built, found, [*built.notices, *found.notes, *_left_out(environ)])
+    return Plan(
+        request,
+        name,
+        built,
+        found,
+        [*built.notices, *found.notes, *_left_out(environ), *_not_there(notify, cwd, environ)],
+    )
 
 
 def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str, str]) -> Job:
@@ -222,6 +230,15 @@ def _environment(planned: Plan, environ: Mapping[str, str]) -> dict[str, str]:
     return env
 
 
+def _not_there(command: list[str] | None, cwd: str, environ: Mapping[str, str]) -> list[str]:
+    """A notice if the command to run at the end is not there now. It may still come; so it is no error."""
+    if command is None or shutil.which(
+        os.path.join(cwd, command[0]) if "/" in command[0] else command[0], path=environ.get("PATH")
+    ):
+        return []
+    return [f"--notify-on-complete: there is no program '{command[0]}' now."]
+
+
 def _left_out(environ: Mapping[str, str]) -> list[str]:
     """A notice of the variables that cannot be handed on.
 
@@ -247,6 +264,9 @@ def _codex_home(environ: Mapping[str, str]) -> str:
 
 
 def _folder(path: str, what: str) -> str:
+    if not path:
+        # An empty variable, most likely; it must not mean the folder we happen to be in.
+        raise UsageError(f"{what} is empty.", "Give a directory, or leave the option out.")
     full = os.path.abspath(path)
     if not os.path.exists(full):
         raise UsageError(f"{what} does not exist: {full}", "Check the path.", path=full)
@@ -260,11 +280,12 @@ def _name(name: str | None) -> str | None:
         return None
     if not re.fullmatch(r"[^\s\x00-\x1f\x7f-][^\x00-\x1f\x7f]*", name) or len(name) > _NAME_CHARS:
         raise UsageError(
-            f"'{name}' cannot be a job's name.",
+            f"'{name[:_NAME_CHARS]}' cannot be a job's name.",
             f"Up to {_NAME_CHARS} characters on one line, not beginning with a space or '-'.",
         )
-    if is_id(name):
-        raise UsageError(f"'{name}' looks like a job id.", "Choose a name that is not 8 hexadecimal characters.")
+    if re.fullmatch(r"[0-9a-f]{1,8}", name):
+        # Else, once the job is deleted, the same command would mean whichever job's id begins so.
+        raise UsageError(f"'{name}' could be the beginning of a job id.", "Choose a name that is not hexadecimal.")
     return name
 
 

@@ -143,20 +143,33 @@ def has_session(socket: str, name: str) -> bool:
     raise TmuxFailed(f"tmux cannot say whether session {name} exists: {told}", session=name)
 
 
+def send_back(socket: str, name: str) -> None:
+    """Shows whoever came from another session of this server (``switch-client``) that one again.
+
+    tmux would end their client with the session they look at. Asked from the pane itself, so without libtmux.
+    """
+    told = _from_pane(socket, "list-clients", "-t", f"={name}", "-F", "#{client_name}\t#{client_last_session}")
+    for line in told.splitlines():
+        client, _, last = line.partition("\t")
+        if last:
+            _from_pane(socket, "switch-client", "-c", client, "-t", f"={last}")
+
+
 def attached(socket: str, name: str) -> int:
     """How many clients look at the session; 0 if it is gone. Asked from its own pane, so without libtmux."""
+    told = _from_pane(socket, "display-message", "-p", "-t", f"={name}:", "#{session_attached}").strip()
+    return int(told) if told.isdigit() else 0
+
+
+def _from_pane(socket: str, *words: str) -> str:
+    """What tmux prints; nothing if it cannot be asked: a pane that closes has nobody left to tell."""
     try:
         done = subprocess.run(
-            ["tmux", "-S", socket, "display-message", "-p", "-t", f"={name}:", "#{session_attached}"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
+            ["tmux", "-S", socket, *words], capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
-        return 0
-    told = done.stdout.strip()
-    return int(told) if done.returncode == 0 and told.isdigit() else 0
+        return ""
+    return done.stdout if done.returncode == 0 else ""
 
 
 def kill_session(socket: str, name: str) -> None:

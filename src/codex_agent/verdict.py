@@ -29,8 +29,8 @@ _STOPPED: dict[str, tuple[Status, str]] = {
     "killed": ("interrupted", "The job was killed."),
     "closed": ("interrupted", "Its tmux session was closed, or the tmux server ended."),
     "interrupted": ("interrupted", "It was stopped with Ctrl-C (or Ctrl-\\) in its pane."),
-    "timeout_inactivity": ("failed", "Codex did nothing for longer than the inactivity time-out."),
-    "timeout_total": ("failed", "The job ran longer than its --max-time."),
+    "timeout_inactivity": ("failed", "Codex did nothing for longer than its inactivity time-out"),
+    "timeout_total": ("failed", "The job ran longer than its --max-time"),
 }
 
 _LOST: dict[str, str] = {
@@ -58,11 +58,22 @@ def judge(facts: Facts, *, alive: bool) -> Verdict:
     if facts.stop_reason is not None:
         unknown: tuple[Status, str] = ("interrupted", f"The job was stopped: {facts.stop_reason}.")
         status, message = _STOPPED.get(facts.stop_reason, unknown)
+        if status == "failed":
+            return Verdict(status, failure=_timed_out(facts, facts.stop_reason, message))
         return Verdict(status, failure=_failure(facts, facts.stop_reason, message))
     if facts.exit_signal is not None:
         message = f"Codex was ended by signal {facts.exit_signal} from outside this tool."
         return Verdict("failed", failure=_failure(facts, "signal", message))
     return _ended_by_itself(facts)
+
+
+def _timed_out(facts: Facts, reason: str, message: str) -> Failure:
+    if facts.reconnecting is not None:
+        cause = reconnect_reason(facts.reconnecting) or facts.reconnecting
+        hint = "Check the network and the model's address, then start it again."
+        return _failure(facts, reason, f"{message}: it was only trying to reach the model ({cause}).", hint)
+    option = "--timeout" if reason == "timeout_inactivity" else "--max-time"
+    return _failure(facts, reason, f"{message}.", f"Give it longer: {option} (0 is none).")
 
 
 def _living(facts: Facts) -> Verdict:

@@ -16,7 +16,7 @@ import typer
 from codex_agent import __version__
 from codex_agent.cli import ending, looking, running, setup
 from codex_agent.cli.common import print_json, print_text
-from codex_agent.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CodexAgentError
+from codex_agent.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CodexAgentError, SystemRefused
 
 app = typer.Typer(
     name="codex-agent",
@@ -72,9 +72,7 @@ def run(words: list[str]) -> int:
         _discard_stdout()
         return EXIT_FAILED
     except OSError as error:
-        # What a verb foresees is one of our errors by now; left is stdout itself: a full disk, say.
-        _discard_stdout()
-        return _tell({"message": f"The output cannot be written: {error.strerror or error}."}, EXIT_FAILED, False)
+        return _refused(error, as_json)
     except Exception as error:
         # A fault of ours: said in the form that was asked for, and in full on stderr.
         traceback.print_exc()
@@ -86,6 +84,17 @@ def run(words: list[str]) -> int:
         return _tell(told, EXIT_FAILED, as_json)
 
 
+def _refused(error: OSError, as_json: bool) -> int:
+    """What a verb foresees is one of our errors by now; this is what is left, a full stdout among it."""
+    what = f"{error.filename}: " if error.filename else ""
+    told = SystemRefused(f"{what}{error.strerror or error}.")
+    try:
+        return _tell(told.to_json(), told.exit_code, as_json)
+    except OSError:
+        _discard_stdout()
+        return _tell(told.to_json(), told.exit_code, False)
+
+
 def _discard_stdout() -> None:
     """Nothing more may be written, not even what is still in a buffer."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -94,7 +103,8 @@ def _discard_stdout() -> None:
 def _usage(error: typer.TyperException) -> dict[str, object]:
     """Typer's complaint in our form, with what to do next."""
     told = getattr(error, "format_message", None)
-    message = (told() if told is not None else str(error)).rstrip(".") + "."
+    message = told() if told is not None else str(error)
+    message = message if message.endswith("?") else message.rstrip(".") + "."
     context: typer.Context | None = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "codex-agent"
     hint = f"{command} --help shows what it takes."

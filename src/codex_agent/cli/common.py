@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from codex_agent import settings as settings_room
-from codex_agent.errors import CodexAgentError, UsageError
+from codex_agent.errors import CodexAgentError, Interrupted, UsageError
 from codex_agent.store import Store
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -79,6 +79,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JobRef = Annotated[str, argument("ID", "A job: its id, a unique prefix of it, or its name.")]
 JobRefs = Annotated[list[str], argument("ID...", "Jobs: ids, unique prefixes, or names.")]
 Strip = Annotated[bool, typer.Option("--strip-ansi", "--clean", help="Leave out terminal control codes.")]
+
+
+def wait_for(where: Store, ids: list[str], *, wait_any: bool = False, timeout_s: float | None = None) -> bool:
+    """``jobs.wait``, broken off by Ctrl-C with a word about what that means for the jobs: nothing."""
+    from codex_agent import jobs
+
+    try:
+        return jobs.wait(where, ids, wait_any=wait_any, timeout_s=timeout_s)
+    except KeyboardInterrupt:
+        them = " ".join(ids)
+        raise Interrupted(
+            "No longer waiting; what runs goes on.",
+            f"codex-agent wait {them} waits again, codex-agent kill {them} ends it.",
+            ids=ids,
+        ) from None
 
 
 def resolve_all(where: Store, refs: list[str]) -> list[str]:

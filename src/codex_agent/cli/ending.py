@@ -16,7 +16,6 @@ from codex_agent.cli.common import (
     note,
     print_json,
     print_text,
-    resolve_all,
     store,
 )
 from codex_agent.cli.show import state
@@ -33,22 +32,22 @@ def register(app: typer.Typer) -> None:
 def kill(refs: JobRefs, json_output: Json = False) -> None:
     """End running jobs and everything they started. Exit 4 if one had ended before."""
     where = store()
-    ids = resolve_all(where, refs)
-    if len(ids) == 1:
-        job = verbs.kill(where, ids[0])
+    if len(refs) == 1:
+        job = verbs.kill(where, where.resolve(refs[0]))
         if json_output:
             print_json(job)
         else:
             print_text(f"{job.id}  {state(job)}")
         return
-    answer = JobList(stamp(), [], [])
+    answer = JobList(stamp(), [], [], 0)
     first: CodexAgentError | None = None
-    for job_id in ids:
+    for ref in dict.fromkeys(refs):
         try:
-            answer.jobs.append(verbs.kill(where, job_id))
+            answer.jobs.append(verbs.kill(where, where.resolve(ref)))
         except CodexAgentError as error:
             first = first or error
-            answer.problems.append(Problem(job_id, None, error.code, error.message))
+            answer.problems.append(Problem(str(error.data.get("id", ref)), None, error.code, error.message))
+    answer.total = len(answer.jobs)
     if json_output:
         print_json(answer)
     else:
@@ -82,7 +81,7 @@ def clean(
     limit_s = duration(older_than, "d", "--older-than")
     gone = verbs.clean(store(), older_than_s=limit_s, dry_run=dry_run)
     if json_output:
-        print_json(JobList(stamp(), gone, []))
+        print_json(JobList(stamp(), gone, [], len(gone)))
         return
     for job in gone:
         print_text(f"{job.id}  {job.status}  {job.completed_at}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from codex_agent import jobs as jobs_room
-from codex_agent import logs
+from codex_agent import logs, tmux
 from codex_agent.answers import Attach, Captured, Events, Output
 from codex_agent.cli.common import (
     JobRef,
@@ -23,6 +23,7 @@ from codex_agent.cli.common import (
     resolve_all,
     settings,
     store,
+    wait_for,
 )
 from codex_agent.cli.show import details, state, strip_ansi, table
 from codex_agent.errors import EXIT_FAILED, EXIT_TIMED_OUT, UsageError
@@ -52,14 +53,17 @@ def jobs(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="At most so many [default: 20, or jobs_limit].")
     ] = None,
-    status: Annotated[str | None, typer.Option("--status", help=f"Only {', '.join(_STATUSES)}.")] = None,
+    status: Annotated[
+        list[str] | None, typer.Option("--status", help=f"Only {', '.join(_STATUSES)}; repeatable.")
+    ] = None,
     json_output: Json = False,
 ) -> None:
     """List jobs: running ones first, then the newest."""
-    if status is not None and status not in _STATUSES:
-        raise UsageError(f"Unknown status '{status}'.", f"One of {', '.join(_STATUSES)}.")
+    for word in status or ():
+        if word not in _STATUSES:
+            raise UsageError(f"Unknown status '{word}'.", f"One of {', '.join(_STATUSES)}.")
     most = None if show_all else limit or settings().jobs_limit
-    answer = jobs_room.listing(store(), status=status, limit=most)
+    answer = jobs_room.listing(store(), statuses=status or (), limit=most)
     _print_jobs(answer, json_output)
 
 
@@ -78,7 +82,7 @@ def wait(
         raise UsageError("--any and --all are opposites.", "Give one of them.")
     where = store()
     ids = resolve_all(where, refs)
-    done = jobs_room.wait(where, ids, wait_any=wait_any, timeout_s=timeout)
+    done = wait_for(where, ids, wait_any=wait_any, timeout_s=timeout)
     answer = jobs_room.several(where, ids)
     if json_output:
         print_json(answer)
@@ -163,12 +167,13 @@ def attach(
     execute: Annotated[bool, typer.Option("--exec", help="Attach now, in this terminal.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Print the command that attaches to a running job's session (leave with Ctrl-b d)."""
+    """Print the command that attaches to a running job's session (leave: Ctrl-b d; inside tmux: Ctrl-b L)."""
     import shlex
 
     where = store()
     answer: Attach = logs.attach(where, where.resolve(ref), os.environ)
     if execute:
+        tmux.version(os.environ)  # says what to do if there is none
         sys.stdout.flush()
         os.execvp(answer.command[0], answer.command)  # noqa: S606 (an argv list, not a shell)
     if json_output:
@@ -197,5 +202,7 @@ def _print_jobs(answer: JobList, json_output: bool) -> None:
         print_json(answer)
         return
     print_text(table(answer.jobs, color=color()))
+    if answer.total > len(answer.jobs):
+        note(f"{answer.total - len(answer.jobs)} more: --all")
     for problem in answer.problems:
         note(f"warning: {problem.message}")

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from codex_agent.answers import DryRun
-from codex_agent.cli.common import Json, duration, note, print_json, print_text, settings, store
+from codex_agent.calling import me
+from codex_agent.cli.common import Json, duration, note, print_json, print_text, settings, store, wait_for
 from codex_agent.cli.show import details
 from codex_agent.errors import EXIT_FAILED, NotBuiltYet, UsageError
 from codex_agent.model import Job
@@ -141,7 +142,7 @@ def start(
 
         if not json_output:
             note(f"{job.id} started; waiting for its end (codex-agent watch {job.id} shows it)")
-        jobs.wait(where, [job.id])
+        wait_for(where, [job.id])
         job = jobs.view(where, job.id)
     _show_job(job, json_output, ended=wait, version=planned.found.version)
     if wait and job.status != "completed":
@@ -155,9 +156,7 @@ def _show_job(job: Job, json_output: bool, *, ended: bool, version: str) -> None
         print_text(details(job, color=False))
     else:
         print_text(f"{job.id} started: Codex {version}, {job.sandbox}, {job.cwd}")
-        print_text(
-            f"  codex-agent status {job.id} | watch {job.id} | wait {job.id} | attach {job.id} | kill {job.id}"
-        )
+        print_text(f"  {me()} status {job.id} | watch {job.id} | wait {job.id} | attach {job.id} | kill {job.id}")
 
 
 def _show_plan(planned: object, json_output: bool) -> None:

@@ -83,5 +83,7 @@ def _show(json_output: bool, only: str | None = None) -> None:
         print_json(Config(settings_room.config_path(os.environ), rows))
         return
     for row in rows:
-        value = "-" if row.value is None else str(row.value)
+        value = (
+            "-" if row.value is None else str(row.value).lower() if isinstance(row.value, bool) else str(row.value)
+        )
         print_text(f"{row.key:<20} {value:<24} {row.origin:<8} {row.doc}")

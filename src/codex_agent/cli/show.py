@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Sequence
 
-from codex_agent.model import Job, Tokens
+from codex_agent.model import SUMMARY_CHARS, Job, Tokens
 from codex_agent.render import plain
 
 _COLORS = {
@@ -105,7 +105,10 @@ def details(job: Job, *, color: bool) -> str:
             rows.append(("try", job.failure.hint))
     rows.extend(("note", _one_line(text)) for text in job.warnings)
     if job.summary:
-        rows.append(("said", plain(job.summary).strip().replace("\n", "\n" + " " * 11)))
+        said = plain(job.summary).strip()
+        if len(job.summary) == SUMMARY_CHARS:
+            said += f" ... (codex-agent output {job.id} --result)"
+        rows.append(("said", said.replace("\n", "\n" + " " * 11)))
     first = f"{title}  {paint(job.status, state(job), color)}"
     return "\n".join([first, *(f"  {key:<8} {value}" for key, value in rows)])
 

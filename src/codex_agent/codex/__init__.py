@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         check_files,
         check_profile,
         check_reasoning,
+        check_repository,
         exec_argv,
         reasoning_efforts,
     )
@@ -40,6 +41,7 @@ __all__ = [
     "check_files",
     "check_profile",
     "check_reasoning",
+    "check_repository",
     "diagnose",
     "exec_argv",
     "find",
@@ -64,6 +66,7 @@ _HOME_OF = {
     "check_files": "flags",
     "check_profile": "flags",
     "check_reasoning": "flags",
+    "check_repository": "flags",
     "diagnose": "failures",
     "exec_argv": "flags",
     "find": "finding",

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from codex_agent.codex.ask import ask
+from codex_agent.codex.version import parse_version
 from codex_agent.errors import MissingProgram, UsageError
 from codex_agent.model import SANDBOXES
 
@@ -114,27 +115,52 @@ def check_files(options: ExecOptions) -> None:
             raise UsageError(f"The output schema {options.output_schema} is not a JSON object.", hint)
 
 
-def check_profile(name: str, codex_home: str) -> None:
-    """Raises UsageError if no profile of that name is there. From 0.150 on Codex silently goes on without it.
+def check_repository(options: ExecOptions) -> None:
+    """Raises UsageError where Codex would refuse to work: outside a git repository, without the flag.
 
-    A profile is ``<name>.config.toml`` in CODEX_HOME for newer versions, ``[profiles.<name>]`` in config.toml for
-    those up to 0.133. Either passes here: that the found Codex wants the other kind it says itself, clearly.
+    Codex looks for a `.git` upward from the folder; a folder that config.toml trusts is refused all the same
+    (0.104.0 to 0.169.0), though only once it runs.
     """
-    layer = os.path.join(codex_home, f"{name}.config.toml")
-    if os.path.isfile(layer):
+    folder = os.path.realpath(options.cwd)
+    while not options.skip_git_repo_check and not os.path.exists(os.path.join(folder, ".git")):
+        above = os.path.dirname(folder)
+        if above == folder:
+            raise UsageError(
+                f"{options.cwd} is in no git repository, and Codex works only in one.",
+                "Start it in a git repository, or add --skip-git-repo-check.",
+                path=options.cwd,
+            )
+        folder = above
+
+
+def check_profile(name: str, codex_home: str, version: str) -> None:
+    """Raises UsageError if this Codex has no profile of that name. From 0.150 on it would silently go on without.
+
+    A profile is ``<name>.config.toml`` in CODEX_HOME from 0.150 on, ``[profiles.<name>]`` in config.toml up to
+    0.133; of the versions between nothing is known, so there either passes.
+    """
+    numbers = parse_version(version)
+    wants_file, wants_table = numbers >= (0, 150, 0), numbers < (0, 134, 0)
+    layer, base = os.path.join(codex_home, f"{name}.config.toml"), os.path.join(codex_home, "config.toml")
+    if os.path.isfile(layer) and not wants_table:
         return
+    if not wants_file and _has_table(base, name):
+        return
+    make = f"Make it: [profiles.{name}] in {base}." if wants_table else f"Make it: {layer}."
+    raise UsageError(f"Codex {version} has no profile '{name}'.", make, profile=name)
+
+
+def _has_table(base: str, name: str) -> bool:
     import tomllib  # late: only a call with a profile needs it
 
-    base = os.path.join(codex_home, "config.toml")
     try:
         with open(base, "rb") as file:
             profiles = tomllib.load(file).get("profiles")
     except FileNotFoundError:
-        profiles = None
+        return False
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"Codex's configuration {base} cannot be read: {error}.", "Correct it.") from error
-    if not isinstance(profiles, dict) or name not in profiles:
-        raise UsageError(f"Codex has no profile '{name}'.", f"Make it: {layer}.", profile=name)
+    return isinstance(profiles, dict) and name in profiles
 
 
 def check_reasoning(codex: Codex, effort: str, environ: Mapping[str, str]) -> None:

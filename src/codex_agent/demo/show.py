@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from codex_agent.calling import me
 from codex_agent.model import PROMPT_HEAD_CHARS, TERMINAL, Job
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def closing(console: Console, stage: Stage, jobs: Sequence[Job], wrong: Sequence
             ("watch fix", "follow one; `attach fix` sits down beside it"),
             ("output fix --result", "its last message"),
         ):
-            _say(console, f"  codex-agent {words:<42} {what}")
+            _say(console, f"  {me()} {words:<42} {what}")
         return
     first = jobs[0].name
     _say(console, "Kept; nothing runs any more, and the scripted model is gone, so start no new agent there.")
@@ -160,6 +161,6 @@ def closing(console: Console, stage: Stage, jobs: Sequence[Job], wrong: Sequence
         (f"status {first}", "one of them"),
         (f"output {first}", "what its pane showed; also --events, --result, --prompt"),
     ):
-        _say(console, f"  codex-agent {words:<20} {what}")
+        _say(console, f"  {me()} {words:<20} {what}")
     _say(console, f"  git -C {shlex.quote(stage.repository)} diff")
     _say(console, f"  rm -rf {shlex.quote(stage.folder)}   when you have seen enough")

@@ -1,0 +1,14 @@
+"""Owns the words with which a person can call this program again, for the commands it prints to go on with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+
+def me() -> str:
+    """``codex-agent`` where that is on PATH; in a checkout the launcher as it was called, say ``bin/codex-agent``."""
+    if os.path.basename(sys.argv[0]) != "codex-agent" or shutil.which("codex-agent"):
+        return "codex-agent"
+    return sys.argv[0]
