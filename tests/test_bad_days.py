@@ -59,7 +59,7 @@ def test_tmux_too_old_or_no_tmux(says: str, cli: Cli, home: Home, repo: Path) ->
 
 def test_a_machine_on_which_tmux_never_ran(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
     """The folder of tmux's default socket is not there yet."""
-    places = home.root / "t"
+    places = Path(home.tmux_socket).parent / "t"  # short enough for a socket
     places.mkdir()
     del home.env["CODEX_AGENT_TMUX_SOCKET"]
     model.on("%%first", Step.message("done"))
@@ -246,8 +246,8 @@ def test_kill_of_a_supervisor_that_does_not_answer(cli: Cli, home: Home, model: 
 
 
 def test_inactivity(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
-    job_id = working(cli, model, repo, "%%idle", "--timeout", "1.5s")
-    job = ended(cli, job_id)
+    model.on("%%idle", Step.command("sleep 987"), Step.message("never"))
+    job = ended(cli, begin(cli, repo, "%%idle", "--timeout", "1.5s"))
     assert (job["status"], job["failure"]["reason"]) == ("failed", "timeout_inactivity")
     nobody_left(home)
 
@@ -264,8 +264,8 @@ def test_reconnecting_is_no_activity(cli: Cli, home: Home, model: ModelServer, r
 
 
 def test_max_time(cli: Cli, model: ModelServer, repo: Path) -> None:
-    job_id = working(cli, model, repo, "%%long", "--max-time", "1s")
-    job = ended(cli, job_id)
+    model.on("%%long", Step.command("sleep 987"), Step.message("never"))
+    job = ended(cli, begin(cli, repo, "%%long", "--max-time", "1s"))
     assert (job["status"], job["failure"]["reason"]) == ("failed", "timeout_total")
 
 

@@ -17,12 +17,13 @@ from typing import Any
 
 import pytest
 
+from codex_agent import kernel
 from codex_agent.codex.ask import ask
 from codex_agent.codex.finding import find
 from codex_agent.codex.places import native_beside
 from codex_agent.codex.version import KNOWN_NEWEST, KNOWN_OLDEST, is_known, parse_version
 from codex_agent.errors import MissingProgram
-from support import Home, codex
+from support import Home, codex, until
 
 SRC = Path(__file__).parents[1] / "src"
 BARE = f"""
@@ -315,13 +316,17 @@ def test_a_program_that_does_not_end_is_stopped_with_its_children(tmp_path: Path
     pid_file = tmp_path / "pid"
     slow = script(tmp_path / "slow", f"echo started; sleep 300 & echo $! > {pid_file}; wait")
     began = time.monotonic()
-    answer = ask([str(slow)], os.environ, 1.0)
+    answer = ask([str(slow)], os.environ, 3.0)
     assert (answer.text, answer.exit_code) == ("started\n", None)
-    assert time.monotonic() - began < 5
-    with pytest.raises(ProcessLookupError):
-        for _ in range(200):
-            os.kill(int(pid_file.read_text()), 0)
-            time.sleep(0.01)
+    assert time.monotonic() - began < 60
+
+    def gone() -> bool:  # a zombie is: it may be that nobody collects orphans here (a container's first process)
+        try:
+            return not kernel.is_same(kernel.identify(int(pid_file.read_text())))
+        except ProcessLookupError:
+            return True
+
+    until(gone, 10, "the end of its child")
 
 
 def test_a_program_that_closes_its_output_and_stays_is_stopped(tmp_path: Path) -> None:

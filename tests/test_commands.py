@@ -65,7 +65,8 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jobs]:
         model.on("%%running", Step.command("echo so far"), Step.hold(gate, Step.message("at last")))
         running = begin(cli, repo, "%%running")
         gate.reached()
-        until(lambda: "so far" in cli("capture", running).out, 10, "the command in the pane")
+        until(lambda: "so far" in cli("capture", running).out, 10, "the command in the log")
+        until(lambda: see(cli, running)["tokens"], 10, "what the rollout tells")
         yield Jobs(here, done, failed, killed, running, gate)
 
 
@@ -221,7 +222,7 @@ def test_wait_for_any(look: Here, jobs: Jobs) -> None:
 
 def test_wait_gives_up(look: Here, jobs: Jobs) -> None:
     answer = look("wait", jobs.done, jobs.running, "--timeout", "0.2", "--json")
-    assert answer.rc == 124 and 0.2 <= answer.seconds < 2
+    assert answer.rc == 124 and 0.2 <= answer.seconds < 10
     assert [job["status"] for job in told("wait", answer)["jobs"]] == ["completed", "running"]
     text = look("wait", "--all", jobs.running, "--timeout", "0")
     assert text.rc == 124 and "running/working" in text.out and "Timed out after 0 s" in text.err
@@ -246,11 +247,14 @@ def test_wait_uses_no_cpu(jobs: Jobs) -> None:
         return int(fields[11]) + int(fields[12]), switches
 
     until(lambda: sleeps_on_a_lock(waiter.pid), 20, "waiting for the lock")
-    before = spent()
-    # How long is looked at; the answer does not depend on it.
-    with pytest.raises(subprocess.TimeoutExpired):
-        waiter.communicate(timeout=0.7)
-    assert spent() == before
+    looks = [spent()]
+    for _ in range(8):  # the first looks may come before its other threads are at rest
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiter.communicate(timeout=0.7)
+        looks.append(spent())
+        if looks[-1] == looks[-2]:
+            break
+    assert looks[-1] == looks[-2], looks
     waiter.kill()
 
 
@@ -297,9 +301,14 @@ def test_capture(look: Here, jobs: Jobs) -> None:
 
 
 def test_capture_is_what_the_pane_shows(look: Here, jobs: Jobs) -> None:
-    pane = jobs.place.home.tmux("capture-pane", "-p", "-t", f"=codex-agent-{jobs.running}:").stdout
-    shown = look("capture", jobs.running, "--strip-ansi").ok().out
-    assert "".join(pane.split()) == "".join(shown.split()) != "", "but for where the pane wraps its lines"
+    shown = "".join(look("capture", jobs.running, "--strip-ansi").ok().out.split())
+
+    def pane() -> str:  # without the places where it wraps its lines
+        told = jobs.place.home.tmux("capture-pane", "-p", "-t", f"=codex-agent-{jobs.running}:").stdout
+        return "".join(told.split())
+
+    assert shown != ""
+    until(lambda: pane() == shown, 10, "tmux shows the same")
 
 
 def test_output(look: Here, jobs: Jobs) -> None:
@@ -466,13 +475,14 @@ def test_sessions(look: Here, jobs: Jobs) -> None:
     home.tmux("new-session", "-d", "-s", "codex-agent-notes", "sleep 600")
     try:
         rows = told("sessions", look("sessions", "--json").ok())["sessions"]
+        rows.sort(key=lambda row: not row["known"])  # tmux tells only the second in which they were opened
         assert [(row["id"], row["known"], row["status"]) for row in rows] == [
             (jobs.running, True, "running"),
             ("0000dead", False, None),
         ]
         assert rows[0]["command"] == look("attach", jobs.running, "--json").json()["command"]
         assert rows[0]["tmux_socket"] == home.tmux_socket
-        lines = look("sessions").ok().out.splitlines()
+        lines = sorted(look("sessions").ok().out.splitlines(), key=lambda line: "unknown" in line)
         assert lines[0].startswith(f"codex-agent-{jobs.running}  running  nobody attached  tmux -S ")
         assert lines[1].startswith("codex-agent-0000dead  unknown job")
     finally:

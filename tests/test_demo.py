@@ -52,7 +52,7 @@ class Machine:
 
 @pytest.fixture
 def machine() -> Iterator[Machine]:
-    root = Path(tempfile.mkdtemp(prefix="ca-"))  # not tmp_path: the tmux socket's path has to be short
+    root = Path(tempfile.mkdtemp(prefix="ca-", dir="/tmp"))  # not tmp_path: the tmux socket's path has to be short
     (root / "t").mkdir()
     env = clean_environ() | {
         "HOME": str(root / "nobody-made-this-home"),

@@ -283,7 +283,8 @@ WRONG: dict[str, tuple[Step, str]] = {
 def test_a_reply_that_goes_wrong_fails_the_turn(codex: Exec, model: ModelServer, case: str) -> None:
     step, words = WRONG[case]
     model.on("%%wrong", Step.command("true"), step)
-    ran = codex.run("%%wrong", *ONE_ATTEMPT, "-c", PROVIDER + "stream_idle_timeout_ms=500")
+    patience = ("-c", PROVIDER + "stream_idle_timeout_ms=2000") if case == "silent" else ()
+    ran = codex.run("%%wrong", *ONE_ATTEMPT, *patience)
     assert ran.rc == 1
     assert words in ran.error.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     assert len(model.requests) == 2

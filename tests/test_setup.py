@@ -6,6 +6,7 @@ a second with uv and a few seconds with pip; one test sets up the real thing.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -204,17 +205,22 @@ def test_a_changed_lock_gets_a_new_environment_and_leaves_the_old_one(tmp_path: 
 
 def test_an_interrupted_set_up_is_taken_up_again(tmp_path: Path, env: dict[str, str]) -> None:
     folder = checkout(tmp_path / "checkout")
-    process = subprocess.Popen(
-        [folder / "bin" / "codex-agent"],
-        env=env,
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    until(lambda: list(folder.glob(".cache/run-*/pyvenv.cfg")), 30, "an environment being made")
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    for _ in range(20):  # on a busy machine it may be done before we have seen it begin
+        process = subprocess.Popen(
+            [folder / "bin" / "codex-agent"],
+            env=env,
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        until(lambda: list(folder.glob(".cache/run-*/pyvenv.cfg")), 30, "an environment being made")
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if not (folder / ".cache" / "run").exists():
+            break
+        shutil.rmtree(folder / ".cache")
     assert not (folder / ".cache" / "run").exists()
     done = run(folder, env)
     assert done.returncode == 0, done.stderr

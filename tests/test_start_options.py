@@ -411,7 +411,7 @@ def test_a_supervisor_ignores_what_the_caller_ignored(
         signal.signal(signal.SIGINT, before)
     until((repo / "begun").exists, 20, "the agent's command")
     answer = cli("kill", job_id, "--json").ok()
-    assert answer.json()["failure"]["reason"] == "killed" and answer.seconds < 4
+    assert answer.json()["failure"]["reason"] == "killed"
     assert '"turn_aborted"' in Path(answer.json()["rollout"]).read_text()
 
 

@@ -125,12 +125,12 @@ def test_a_name_that_is_taken(home: Home, socket: str) -> None:
         tmux.open_session(socket, home.env, f"{PREFIX}-0000000a", FOREVER, "/")
 
 
-def test_no_server_is_no_session(socket: str, tmp_path: Path, home: Home) -> None:
+def test_no_server_is_no_session(socket: str, home: Home) -> None:
     assert not tmux.has_session(socket, f"{PREFIX}-0000000a")
     assert tmux.sessions(socket, PREFIX) == []
     tmux.kill_session(socket, f"{PREFIX}-0000000a")
     assert not os.path.exists(socket), "asking starts no server"
-    assert tmux.sessions(str(tmp_path / "no" / "folder" / "s"), PREFIX) == []
+    assert tmux.sessions(str(Path(socket).parent / "no" / "folder" / "s"), PREFIX) == []
     # A socket whose server died hard.
     tmux.open_session(socket, home.env, f"{PREFIX}-0000000a", FOREVER, "/")
     home.tmux("kill-server")

@@ -8,7 +8,7 @@ import sys
 
 
 def me() -> str:
-    """``codex-agent`` where that is on PATH; in a checkout the launcher as it was called, say ``bin/codex-agent``."""
+    """``codex-agent`` where that is on PATH; in a checkout the launcher as called, say ``bin/codex-agent``."""
     if os.path.basename(sys.argv[0]) != "codex-agent" or shutil.which("codex-agent"):
         return "codex-agent"
     return sys.argv[0]

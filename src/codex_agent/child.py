@@ -21,7 +21,7 @@ _READ_BYTES = 1 << 16
 # What is sent to Codex to end it, and how long it gets before the next. SIGINT lets it note `turn_aborted` and
 # end its own commands (40 ms, measured on 0.169.0); after that it is only a matter of time.
 _LADDER = ((signal.SIGINT, 4.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
-_COMMANDS_S = 0.2
+_COMMANDS_S = 0.5
 
 Taker = Callable[[bytes], None]
 

@@ -72,6 +72,7 @@ def delete(store: Store, job_id: str) -> None:
             id=job_id,
             status=job.status,
         )
+    store.wait_dead(job_id)  # its supervisor may be about to write its last line of events
     with store.settling():
         store.delete(job_id)
 

@@ -66,10 +66,14 @@ def _clear_up(home: str, job_id: str) -> None:
 
     kernel.sweep(lambda: kernel.descendants(os.getpid()))
     from codex_agent import notify, settle
+    from codex_agent.errors import JobNotFound
     from codex_agent.store import Store
 
     store = Store(home)
-    record = settle.settle(store, job_id, by="guardian")
+    try:
+        record = settle.settle(store, job_id, by="guardian")
+    except JobNotFound:
+        return  # `start` took it back, or it was deleted
     if record.facts.started_at is not None and record.facts.ended_at is not None:
         notify.run(store, record, dict(os.environ))
 

@@ -7,11 +7,13 @@ argv or in a file, and the lock is held without a gap. Must never be used after 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +21,7 @@ from codex_agent.errors import StartFailed
 
 _PATH_LIMIT = 100  # sun_path holds 104 bytes on macOS, 108 on Linux
 _LOOK_S = 0.5
+_LINUX = sys.platform.startswith("linux")
 
 
 @dataclass(slots=True)
@@ -33,7 +36,8 @@ class Launch:
 class Offer:
     """The listening side; a context manager that removes its socket.
 
-    ``path`` is where the socket should be; if that is too long for a socket, it lies in a temporary folder.
+    ``path`` is where the socket should be; if that is too long for a socket, and there is no other way to reach
+    it (see ``_reachable``), it lies in a temporary folder.
     """
 
     def __init__(self, path: str) -> None:
@@ -41,13 +45,14 @@ class Offer:
         self._folder: str | None = None
 
     def __enter__(self) -> Offer:
-        if len(os.fsencode(self.path)) > _PATH_LIMIT:
+        if len(os.fsencode(self.path)) > _PATH_LIMIT and not _LINUX:
             import tempfile  # the supervisor, which loads this module too, never needs it (3 MB)
 
             self._folder = tempfile.mkdtemp(prefix="codex-agent-", dir="/tmp")
             self.path = os.path.join(self._folder, "s")
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(self.path)
+        with _reachable(self.path) as path:
+            self._listener.bind(path)
         self._listener.listen(1)
         return self
 
@@ -94,7 +99,8 @@ class Offer:
 def call(path: str) -> tuple[socket.socket, Launch, int]:
     """The supervisor's side: the connection, what to run, and the lock. Raises EOFError or OSError."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.connect(path)
+    with _reachable(path) as short:
+        connection.connect(short)
     header, fds, _, _ = socket.recv_fds(connection, 8, 1)
     if len(header) != 8 or len(fds) != 1:
         raise EOFError("start ended before it handed over")
@@ -112,6 +118,22 @@ def answer(connection: socket.socket, reply: dict[str, Any]) -> None:
         pass
     finally:
         connection.close()
+
+
+@contextlib.contextmanager
+def _reachable(path: str) -> Iterator[str]:
+    """A path to the same place that is short enough for a socket: on Linux, through its open folder.
+
+    So the socket of a `start` that is killed lies in the jobs folder, where ``clean`` finds it.
+    """
+    if len(os.fsencode(path)) <= _PATH_LIMIT or not _LINUX:
+        yield path
+        return
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{os.path.basename(path)}"
+    finally:
+        os.close(folder)
 
 
 def _read_message(connection: socket.socket) -> bytes:

@@ -117,3 +117,4 @@ def wait_in_thread(store: Store, job_id: str) -> Callable[[float], bool]:
 def _sleep_until_ended(store: Store, job_id: str) -> None:
     while view(store, job_id).status not in TERMINAL:
         store.wait_dead(job_id)
+    store.wait_dead(job_id)  # the supervisor's last line of events comes after the record's end

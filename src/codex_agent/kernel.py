@@ -30,9 +30,9 @@ BORDER = "CODEX_AGENT_SERVER"
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_PF_KTHREAD = 0x00200000  # include/linux/sched.h
+_PF_EXITING, _PF_KTHREAD = 0x00000004, 0x00200000  # include/linux/sched.h
 _SWEEP_PAUSE_S = 0.01
-_LOOKS_AT_EXEC, _EXEC_PAUSE_S = 6, 0.002
+_EXEC_S, _EXEC_PAUSE_S = 2.0, 0.002
 
 
 def _prctl() -> Callable[[int, int], None]:
@@ -154,24 +154,26 @@ def marked(mark: str) -> list[Process]:
     """Every living process that carries this job mark in the environment it was started with.
 
     A process that is in the middle of an exec shows no environment at all for a moment (Linux: the new memory is
-    there, its ``env_end`` not yet; seen once in some hundred kills), so one without any is looked at again.
+    there, its ``env_end`` not yet). On a busy machine that moment can be long, so whoever may be in it is looked
+    at until it is over.
     """
     entry = f"{MARK}={mark}"
     found: list[Process] = []
     me = os.getpid()
     unsure = [pid for pid in _pids() if pid != me]
-    for _ in range(_LOOKS_AT_EXEC):
+    deadline = time.monotonic() + _EXEC_S
+    while True:
         looked_at, unsure = unsure, []
         for pid in looked_at:
             environ = _environ(pid)
             if environ is None:
                 continue
-            if not environ and _is_program(pid):
+            if not environ and _may_be_in_exec(pid):
                 unsure.append(pid)
             elif entry in environ:
                 with contextlib.suppress(ProcessLookupError):
                     found.append(identify(pid))
-        if not unsure:
+        if not unsure or time.monotonic() > deadline:
             break
         time.sleep(_EXEC_PAUSE_S)
     return [process for process in found if is_same(process)]
@@ -188,7 +190,7 @@ def children(parent: int) -> list[Process]:
     return found
 
 
-def sweep(find: Callable[[], Iterable[Process]], grace_s: float = 0.15, timeout_s: float = 5.0) -> list[Process]:
+def sweep(find: Callable[[], Iterable[Process]], grace_s: float = 0.5, timeout_s: float = 5.0) -> list[Process]:
     """Ends what ``find`` finds until it finds nothing; returns what was still there at the time-out.
 
     SIGTERM first: Codex's sandbox helper takes the empty folders away that it put into the repository, and a
@@ -248,15 +250,23 @@ def _stat(pid: int) -> tuple[int, int, str]:
     return int(fields[1]), int(fields[19]), fields[0].decode("ascii")
 
 
-def _is_program(pid: int) -> bool:
-    """Whether this is a living program of ours: no zombie, no kernel thread, no other person's."""
+def _may_be_in_exec(pid: int) -> bool:
+    """Whether an environment that reads as empty may be a question of the moment (proc(5): stat).
+
+    A kernel thread and a process that is ending have no memory, and so no environment for good. Where it begins
+    and ends (``env_start``, ``env_end``) tells about the others: one place if it is empty, 0 during an exec. It
+    lies somewhere, and was not to be read: then the exec came between.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             line = file.read()
     except (FileNotFoundError, ProcessLookupError):
         return False
     fields = line[line.rindex(b")") + 2 :].split()
-    return fields[0] not in (b"Z", b"X") and not int(fields[6]) & _PF_KTHREAD
+    if fields[0] in (b"Z", b"X") or int(fields[6]) & (_PF_EXITING | _PF_KTHREAD):
+        return False
+    start, end = int(fields[47]), int(fields[48])
+    return end == 0 or start != end
 
 
 def _environ(pid: int) -> list[str] | None:
@@ -265,7 +275,9 @@ def _environ(pid: int) -> list[str] | None:
         return _ps_environ(pid)
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            return [os.fsdecode(entry) for entry in file.read().split(b"\0") if entry]
+            # Not without the empty ones: an environment overwritten with zeros is no empty one.
+            data = file.read()
+            return os.fsdecode(data).split("\0") if data else []
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
 

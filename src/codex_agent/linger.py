@@ -26,8 +26,8 @@ def while_watched(socket: str, session: str) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, lambda *_: os._exit(0))
     with contextlib.suppress(OSError, termios.error):
-        os.write(_PANE_OUT, b"\nPress Enter to close this pane.\n")
         termios.tcflush(_PANE_IN, termios.TCIFLUSH)  # what was typed at the agent is no answer to this
+        os.write(_PANE_OUT, b"\nPress Enter to close this pane.\n")
         deadline = time.monotonic() + _MOST_S
         while time.monotonic() < deadline and tmux.attached(socket, session):
             if select.select([_PANE_IN], [], [], _LOOK_S)[0]:

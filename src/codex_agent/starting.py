@@ -200,8 +200,9 @@ def _undo(store: Store, job_id: str, lock: int, socket: str | None, session: str
     while store.is_alive(job_id) and time.monotonic() < deadline:
         time.sleep(0.02)
     if not store.is_alive(job_id):
-        # One that will not go stays listed, and can be ended with `kill`.
-        with contextlib.suppress(StoreUnwritable):
+        # One that will not go stays listed, and can be ended with `kill`. Under the settle lock: the guardian may
+        # just be writing down the end of this job, and must not bring the record back.
+        with contextlib.suppress(StoreUnwritable), store.settling():
             store.delete(job_id)
 
 
