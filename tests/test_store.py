@@ -237,6 +237,7 @@ def test_what_is_no_record_is_no_job(store: Store) -> None:
 
 
 def test_events_of_many_writers_do_not_mix(store: Store) -> None:
+    store.save(a_record("0123abcd"))
     program = (
         "from codex_agent.store import Store\n"
         "store = Store(sys.argv[1]); sys.stdin.readline()\n"
@@ -257,7 +258,13 @@ def test_events_of_many_writers_do_not_mix(store: Store) -> None:
         assert [event["number"] for event in events if event["who"] == str(who)] == list(range(200))
 
 
+def test_an_event_of_a_deleted_job_brings_nothing_back(store: Store) -> None:
+    store.event("0123abcd", "late")
+    assert not Path(store.path("0123abcd", ".events.jsonl")).exists()
+
+
 def test_an_event_may_hold_anything(store: Store) -> None:
+    store.save(a_record("0123abcd"))
     store.event("0123abcd", "e", text="caf\udce9 \n \u2028 \x00 🧨")
     (line,) = Path(store.path("0123abcd", ".events.jsonl")).read_bytes().splitlines()
     event = json.loads(line)

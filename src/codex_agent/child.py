@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 
 from codex_agent import kernel
+from codex_agent.handshake import Launch
 from codex_agent.model import Process
 
 _READ_BYTES = 1 << 16
@@ -29,15 +30,16 @@ Taker = Callable[[bytes], None]
 class Child:
     """A running Codex. ``exit_status`` is its wait status once ``reap`` has met it."""
 
-    def __init__(self, argv: list[str], cwd: str, env: dict[str, str], stdin: str, out: Taker, err: Taker) -> None:
-        """Starts it; ``stdin`` is a file's path. Raises OSError if it cannot be run."""
+    def __init__(self, launch: Launch, env: dict[str, str], stdin: str, out: Taker, err: Taker) -> None:
+        """Starts it with this environment; ``stdin`` is a file's path. Raises OSError if it cannot be run."""
         with open(stdin, "rb") as source:
             self._process = subprocess.Popen(
-                argv,
+                launch.argv,
                 stdin=source,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                cwd=cwd,
+                cwd=launch.cwd,
+                umask=launch.umask,
                 env=env,
                 start_new_session=True,
                 preexec_fn=kernel.dies_with_parent(),  # noqa: PLW1509 (this process has one thread)
@@ -94,7 +96,8 @@ class Child:
         os.kill(self._process.pid, signal.SIGSTOP)
         commands = kernel.children(self._process.pid)
         for command in commands:
-            kernel.send(command, signal.SIGTERM)
+            with contextlib.suppress(PermissionError):  # `sudo ...`: not ours to end
+                kernel.send(command, signal.SIGTERM)
         deadline = time.monotonic() + _COMMANDS_S
         while any(kernel.is_same(command) for command in commands) and time.monotonic() < deadline:
             time.sleep(0.005)

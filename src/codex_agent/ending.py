@@ -17,8 +17,8 @@ from codex_agent.model import TERMINAL, Job, Process
 from codex_agent.store import Store, is_id
 from codex_agent.verdict import seconds
 
-# The supervisor's ladder takes 8 s at the very worst; a supervisor that is stopped (SIGSTOP) never answers.
-_PATIENCE_S = 12.0
+# The ladder and the sweep take 14 s at the very worst; a supervisor that is stopped (SIGSTOP) never answers.
+_PATIENCE_S = 15.0
 _COME_UP_S = 60.0
 
 

@@ -20,7 +20,7 @@ def parse(line: bytes) -> dict[str, Any] | None:
     """The event on one line of the stream, or None if the line is none (Codex may print a stray line)."""
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) and isinstance(event.get("type"), str) else None
 

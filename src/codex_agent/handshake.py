@@ -8,6 +8,7 @@ argv or in a file, and the lock is held without a gap. Must never be used after 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import socket
@@ -21,16 +22,18 @@ from codex_agent.errors import StartFailed
 
 _PATH_LIMIT = 100  # sun_path holds 104 bytes on macOS, 108 on Linux
 _LOOK_S = 0.5
+_HINT = "Does your tmux.conf set exit-unattached? Another server: CODEX_AGENT_TMUX_SOCKET."
 _LINUX = sys.platform.startswith("linux")
 
 
 @dataclass(slots=True)
 class Launch:
-    """What the supervisor is to run. ``env`` is the whole environment, undecodable bytes as surrogates."""
+    """What the supervisor is to run, as the caller would: ``env`` is its whole environment, ``umask`` its mask."""
 
     argv: list[str]
     cwd: str
     env: dict[str, str]
+    umask: int
 
 
 class Offer:
@@ -78,12 +81,12 @@ class Offer:
                 break
             except TimeoutError:
                 if not still_there():
-                    raise StartFailed("The supervisor ended before it said anything.") from None
+                    raise StartFailed("The supervisor ended before it said anything.", _HINT) from None
                 if time.monotonic() > deadline:
                     raise StartFailed(f"The supervisor did not come up within {timeout_s:.0f} s.") from None
         with connection:
             connection.settimeout(timeout_s)
-            body = json.dumps({"argv": launch.argv, "cwd": launch.cwd, "env": launch.env}).encode("ascii")
+            body = json.dumps(dataclasses.asdict(launch)).encode("ascii")
             try:
                 socket.send_fds(connection, [len(body).to_bytes(8, "big")], [lock])
                 connection.sendall(body)
@@ -106,7 +109,7 @@ def call(path: str) -> tuple[socket.socket, Launch, int]:
         raise EOFError("start ended before it handed over")
     os.set_inheritable(fds[0], False)
     data = json.loads(_read_exactly(connection, int.from_bytes(header, "big")))
-    return connection, Launch(argv=data["argv"], cwd=data["cwd"], env=data["env"]), fds[0]
+    return connection, Launch(**data), fds[0]
 
 
 def answer(connection: socket.socket, reply: dict[str, Any]) -> None:

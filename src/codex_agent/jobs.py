@@ -12,9 +12,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 
 from codex_agent.errors import CodexAgentError, JobNotFound, StoreUnwritable
 from codex_agent.model import TERMINAL, Job, JobList, Problem, Record, stamp
-from codex_agent.settle import settle
+from codex_agent.settle import lives, settle
 from codex_agent.store import Store
 from codex_agent.verdict import job_view
+
+_NO_LOCK_S = 0.1  # somebody removed the lock of a job that lives: there is nothing to sleep on
 
 
 def view(store: Store, job_id: str) -> Job:
@@ -25,7 +27,7 @@ def view(store: Store, job_id: str) -> Job:
 def _view(store: Store, record: Record) -> Job:
     if record.facts.ended_at is not None:
         return job_view(record, alive=False, now=time.time())
-    if store.is_alive(record.id):
+    if lives(store, record):
         return job_view(record, alive=True, now=time.time())
     try:
         # The lock is looked at again, and the record read again, under the settle lock.
@@ -116,5 +118,6 @@ def wait_in_thread(store: Store, job_id: str) -> Callable[[float], bool]:
 
 def _sleep_until_ended(store: Store, job_id: str) -> None:
     while view(store, job_id).status not in TERMINAL:
-        store.wait_dead(job_id)
+        if not store.wait_dead(job_id):
+            time.sleep(_NO_LOCK_S)
     store.wait_dead(job_id)  # the supervisor's last line of events comes after the record's end

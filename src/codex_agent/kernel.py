@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import os
 import signal
 import subprocess
@@ -32,7 +33,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PF_EXITING, _PF_KTHREAD = 0x00000004, 0x00200000  # include/linux/sched.h
 _SWEEP_PAUSE_S = 0.01
-_EXEC_S, _EXEC_PAUSE_S = 2.0, 0.002
+_EXEC_S, _EXEC_PAUSE_S, _LOOKS_AT_EMPTY = 2.0, 0.002, 25
 
 
 def _prctl() -> Callable[[int, int], None]:
@@ -162,13 +163,13 @@ def marked(mark: str) -> list[Process]:
     me = os.getpid()
     unsure = [pid for pid in _pids() if pid != me]
     deadline = time.monotonic() + _EXEC_S
-    while True:
+    for looks in itertools.count(1):
         looked_at, unsure = unsure, []
         for pid in looked_at:
             environ = _environ(pid)
             if environ is None:
                 continue
-            if not environ and _may_be_in_exec(pid):
+            if not environ and _may_be_in_exec(pid, looks):
                 unsure.append(pid)
             elif entry in environ:
                 with contextlib.suppress(ProcessLookupError):
@@ -194,23 +195,32 @@ def sweep(find: Callable[[], Iterable[Process]], grace_s: float = 0.5, timeout_s
     """Ends what ``find`` finds until it finds nothing; returns what was still there at the time-out.
 
     SIGTERM first: Codex's sandbox helper takes the empty folders away that it put into the repository, and a
-    server of the agent's may put its house in order. After ``grace_s``, SIGKILL. Reaps this process's own dead
-    children meanwhile, so that they do not stay as zombies.
+    server of the agent's may put its house in order. After ``grace_s``, SIGKILL. Of this process's children it
+    reaps those that it ended, and no others.
     """
     began = time.monotonic()
     asked: set[tuple[int, int]] = set()
+    # Another person's (what `sudo` started): it is said, not waited for.
+    refused: dict[tuple[int, int], Process] = {}
     while True:
-        rest = list(find())
+        rest = [process for process in find() if (process.pid, process.start_ticks) not in refused]
         now = time.monotonic()
         if not rest or now > began + timeout_s:
-            return rest
+            return [*(process for process in refused.values() if is_same(process)), *rest]
         for process in rest:
-            if now > began + grace_s:
-                send(process, signal.SIGKILL)
-            elif (process.pid, process.start_ticks) not in asked:
-                asked.add((process.pid, process.start_ticks))
-                send(process, signal.SIGTERM)
-        reap()
+            key = (process.pid, process.start_ticks)
+            try:
+                if now > began + grace_s:
+                    asked.add(key)
+                    send(process, signal.SIGKILL)
+                elif key not in asked:
+                    asked.add(key)
+                    send(process, signal.SIGTERM)
+            except PermissionError:
+                refused[key] = process
+        for pid, _ in asked:
+            with contextlib.suppress(ChildProcessError):  # mostly it is not our child
+                os.waitpid(pid, os.WNOHANG)
         time.sleep(_SWEEP_PAUSE_S)
 
 
@@ -250,12 +260,12 @@ def _stat(pid: int) -> tuple[int, int, str]:
     return int(fields[1]), int(fields[19]), fields[0].decode("ascii")
 
 
-def _may_be_in_exec(pid: int) -> bool:
-    """Whether an environment that reads as empty may be a question of the moment (proc(5): stat).
+def _may_be_in_exec(pid: int, looks: int) -> bool:
+    """Whether an environment that has read as empty ``looks`` times may be one for a moment only (proc(5): stat).
 
     A kernel thread and a process that is ending have no memory, and so no environment for good. Where it begins
-    and ends (``env_start``, ``env_end``) tells about the others: one place if it is empty, 0 during an exec. It
-    lies somewhere, and was not to be read: then the exec came between.
+    and ends (``env_start``, ``env_end``) tells about the others: 0 during an exec; one place if it is empty, but
+    for an instant of an exec too; and if it lies somewhere and was not to be read, the exec came between.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
@@ -266,7 +276,7 @@ def _may_be_in_exec(pid: int) -> bool:
     if fields[0] in (b"Z", b"X") or int(fields[6]) & (_PF_EXITING | _PF_KTHREAD):
         return False
     start, end = int(fields[47]), int(fields[48])
-    return end == 0 or start != end
+    return end == 0 or start != end or looks < _LOOKS_AT_EMPTY
 
 
 def _environ(pid: int) -> list[str] | None:

@@ -15,6 +15,7 @@ from codex_agent import jobs, tmux
 from codex_agent.answers import Attach, SessionRow, Sessions
 from codex_agent.errors import BadState, JobNotFound, RecordUnreadable
 from codex_agent.model import TERMINAL, stamp
+from codex_agent.render import plain
 from codex_agent.settings import Settings
 from codex_agent.store import Store
 
@@ -80,7 +81,7 @@ def events(store: Store, job_id: str) -> tuple[list[dict[str, Any]], int]:
     found: list[dict[str, Any]] = []
     bad = 0
     for piece in pieces(store, job_id, ".events.jsonl"):
-        for line in piece.splitlines():
+        for line in piece.rstrip("\n").split("\n"):
             try:
                 event = json.loads(line)
                 found.append({"at": event["at"], "event": event["event"], **event})
@@ -92,7 +93,7 @@ def events(store: Store, job_id: str) -> tuple[list[dict[str, Any]], int]:
 def event_line(event: Mapping[str, Any]) -> str:
     """An event as a line for a person."""
     rest = [f"{key}={value}" for key, value in event.items() if key not in ("at", "event") and value is not None]
-    return " ".join([str(event["at"]), str(event["event"]), *rest])
+    return " ".join(plain(" ".join([str(event["at"]), str(event["event"]), *rest])).split())
 
 
 def follow(store: Store, job_id: str, suffix: str) -> Iterator[str]:

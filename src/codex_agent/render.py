@@ -38,7 +38,7 @@ def opening(job_id: str, name: str | None, version: str | None, sandbox: str, cw
     """What the pane shows first."""
     title = f"{job_id} {name}" if name else job_id
     lines = [
-        f"{_BOLD}codex-agent {title}{_OFF}{_DIM}  Codex {version or '?'} · {sandbox} · {cwd}{_OFF}",
+        f"{_BOLD}codex-agent {title}{_OFF}{_DIM}  Codex {version or '?'} · {sandbox} · {_one_line(cwd)}{_OFF}",
         "",
         *(f"{_CYAN}>{_OFF} {line}" for line in _head(plain(prompt), _PROMPT_LINES)),
         "",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from codex_agent import execstream, kernel, rollouts
+from codex_agent.errors import MissingProgram
 from codex_agent.model import Facts, Record, stamp
 from codex_agent.rollouts import RolloutState
 from codex_agent.store import Store
@@ -22,7 +23,7 @@ def settle(store: Store, job_id: str, *, by: str) -> Record:
     """
     with store.settling():
         record = store.load(job_id)
-        if record.facts.ended_at is not None or store.is_alive(job_id):
+        if record.facts.ended_at is not None or lives(store, record):
             return record
         facts = record.facts
         left = kernel.sweep(lambda: kernel.marked(record.mark))
@@ -32,9 +33,19 @@ def settle(store: Store, job_id: str, *, by: str) -> Record:
         facts.lost = _what_was_lost(facts)
         facts.settled_by = by
         facts.ended_at = stamp()
+        if facts.turn.state == "completed" and facts.last_message is not None:
+            store.write(job_id, ".result", facts.last_message.encode("utf-8", "replace"))
         store.save(record)
         store.event(job_id, "settled", by=by, lost=facts.lost)
         return record
+
+
+def lives(store: Store, record: Record) -> bool:
+    """Whether the job's lock is held; if somebody removed the lock, whether its very supervisor still runs."""
+    if os.path.exists(store.path(record.id, ".lock")):
+        return store.is_alive(record.id)
+    facts = record.facts
+    return facts.supervisor is not None and facts.boot_id == kernel.boot_id() and kernel.is_same(facts.supervisor)
 
 
 def catch_up(store: Store, record: Record) -> None:
@@ -59,11 +70,16 @@ def catch_up(store: Store, record: Record) -> None:
         execstream.add_file(facts, path)
     if facts.thread_id is None:
         return
-    facts.rollout = facts.rollout or rollouts.find(record.request.codex_home, facts.thread_id)
-    if facts.rollout is not None and os.path.exists(facts.rollout):
+    try:
+        facts.rollout = facts.rollout or rollouts.find(record.request.codex_home, facts.thread_id)
+        if facts.rollout is None:
+            return
         reader = rollouts.Reader(facts.rollout, thread_id=facts.thread_id)
         reader.read_new()
-        take_rollout(facts, reader.state)
+    except (OSError, MissingProgram) as error:
+        facts.warnings.append(f"The rollout could not be read: {error}")
+        return
+    take_rollout(facts, reader.state)
 
 
 def take_rollout(facts: Facts, state: RolloutState) -> None:

@@ -155,7 +155,9 @@ def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str,
             argv = [sys.executable, "-I", "-S", "-E", _guardian(), store.home, job_id, offer.path]
             socket = tmux.open_session(settings.tmux_socket, environ, session, argv, planned.request.cwd)
             where = socket
-            launch = handshake.Launch(planned.request.argv, planned.request.cwd, _environment(planned, environ))
+            launch = handshake.Launch(
+                planned.request.argv, planned.request.cwd, _environment(planned, environ), _umask()
+            )
             reply = offer.serve(launch, lock, lambda: tmux.has_session(where, session), _COME_UP_S)
         if not reply.get("ok"):
             raise StartFailed(str(reply.get("message")), reply.get("hint"))
@@ -217,6 +219,12 @@ def _last_words(store: Store, job_id: str) -> str:
 
 def _guardian() -> str:
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), "guardian.py")
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)  # there is no way to look without touching
+    os.umask(mask)
+    return mask
 
 
 def _environment(planned: Plan, environ: Mapping[str, str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import asdict, fields
-from time import strptime
+from time import monotonic, sleep, strptime
 from typing import Any, TypeVar, get_args
 
 from codex_agent.errors import AmbiguousId, JobNotFound, RecordTooNew, RecordUnreadable, StoreUnwritable
@@ -41,6 +41,8 @@ from codex_agent.model import (
 T = TypeVar("T")
 
 ID_CHARS = 8
+# A reader that settles sweeps for 5 s at most; one that takes much longer has been stopped.
+_SETTLE_S, _SETTLE_LOOK_S = 10.0, 0.01
 _LIST = "codex-agent jobs --all lists every job."
 _HEX = frozenset("0123456789abcdef")
 # Every file a job may have; what `delete` removes.
@@ -68,6 +70,7 @@ class Store:
     def __init__(self, home: str) -> None:
         self.home = home
         self.folder = os.path.join(home, "jobs")
+        self._stuck = False
 
     def path(self, job_id: str, suffix: str) -> str:
         """The file of a job that ends in ``suffix`` (see ``SUFFIXES``); it need not exist."""
@@ -122,13 +125,13 @@ class Store:
         return [name[:-5] for name in names if name.endswith(".json") and is_id(name[:-5])]
 
     def resolve(self, ref: str) -> str:
-        """The id that ``ref`` means: an id, the name of a job (the newest of that name), or a unique prefix."""
+        """The id that ``ref`` means: an id, a job's name (first a living one's, then the newest's), a unique prefix."""
         if is_id(ref) and os.path.exists(self.path(ref, ".json")):
             return ref
         records, problems = self.load_all()
         named = [record for record in records if record.name == ref]
         if named:
-            return max(named, key=lambda record: record.created_at).id
+            return max(named, key=lambda record: (self.is_alive(record.id), record.created_at)).id
         known = [record.id for record in records] + [problem.id for problem in problems]
         matches = sorted(job_id for job_id in known if ref and job_id.startswith(ref))
         if len(matches) == 1:
@@ -220,6 +223,8 @@ class Store:
 
     def event(self, job_id: str, kind: str, **data: Any) -> None:
         """Appends one line to the job's events; each line is one write, so writers do not mix."""
+        if not os.path.exists(self.path(job_id, ".json")):
+            return  # deleted meanwhile: nothing of it may come back
         line = json.dumps({"at": stamp(), "event": kind, **data}, ensure_ascii=False) + "\n"
         handle = self.open_append(job_id, ".events.jsonl")
         try:
@@ -254,16 +259,17 @@ class Store:
             os.close(handle)
         return False
 
-    def wait_dead(self, job_id: str) -> None:
-        """Sleeps in the kernel until nobody holds the job's lock."""
+    def wait_dead(self, job_id: str) -> bool:
+        """Sleeps in the kernel until nobody holds the job's lock; False if there is no lock file."""
         try:
             handle = os.open(self.path(job_id, ".lock"), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return
+            return False
         try:
             fcntl.flock(handle, fcntl.LOCK_SH)
         finally:
             os.close(handle)
+        return True
 
     @contextlib.contextmanager
     def settling(self) -> Iterator[None]:
@@ -276,10 +282,32 @@ class Store:
         except OSError as error:
             raise _unwritable(self.folder, error) from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            # Who has waited in vain once does not wait again: a list may hold many jobs to settle.
+            try:
+                _lock_within(handle, 0.0 if self._stuck else _SETTLE_S, self.folder)
+            except StoreUnwritable:
+                self._stuck = True
+                raise
+            self._stuck = False
             yield
         finally:
             os.close(handle)
+
+
+def _lock_within(handle: int, seconds: float, folder: str) -> None:
+    deadline = monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if monotonic() >= deadline:
+                raise StoreUnwritable(
+                    f"Another codex-agent does not let go of {folder}/.settle.lock.",
+                    "It may be stopped (Ctrl-Z): end or continue it, then try again.",
+                    path=folder,
+                ) from None
+            sleep(_SETTLE_LOOK_S)
 
 
 def is_id(text: str) -> bool:

@@ -77,7 +77,7 @@ class Supervisor:
         }
         stdin = self.store.path(self.record.id, ".prompt")
         env = {**self.launch.env, **mine}
-        self.child = Child(self.launch.argv, self.launch.cwd, env, stdin, self._on_stdout, self.outputs.stderr)
+        self.child = Child(self.launch, env, stdin, self._on_stdout, self.outputs.stderr)
         facts = self.facts
         facts.codex = self.child.identity
         facts.started_at = facts.last_activity_at = stamp()
@@ -214,17 +214,17 @@ class Supervisor:
         facts = self.facts
         if facts.thread_id is None:
             return
-        if self._reader is None:
-            path = rollouts.find(self.record.request.codex_home, facts.thread_id)
-            if path is None:
-                return
-            facts.rollout = path
-            self._reader = rollouts.Reader(path, thread_id=facts.thread_id)
-            self._mark_dirty()
         try:
+            if self._reader is None:
+                path = rollouts.find(self.record.request.codex_home, facts.thread_id)
+                if path is None:
+                    return
+                facts.rollout = path
+                self._reader = rollouts.Reader(path, thread_id=facts.thread_id)
+                self._mark_dirty()
             changed = self._reader.read_new()
-        except OSError:
-            # Archived or removed under us; where it is now is found at the next look.
+        except (OSError, CodexAgentError):
+            # Archived, compressed or removed under us; where it is now is found at the next look.
             self._reader = None
             return
         if changed:

@@ -119,9 +119,13 @@ def open_session(wanted: str | None, environ: Mapping[str, str], name: str, argv
             *("-P", "-F", "#{socket_path}"),
             *("-s", name),
             *("-x", str(COLUMNS), "-y", str(LINES)),
+            *("-e", "CODEX_AGENT_MARK="),  # an agent may have launched this server by itself, mark and all
             *("-c", _word(cwd.replace("#", "##"))),  # tmux expands formats in it, and #(...) is a command
             "--",
             *map(_word, argv),
+            # What a person's tmux.conf may say of sessions nobody looks at, or of panes that are done.
+            *(";", "set-option", "-t", f"={name}:", "destroy-unattached", "off"),
+            *(";", "set-option", "-w", "-t", f"={name}:", "remain-on-exit", "off"),
         )
     if done.returncode != 0 or not done.stdout:
         raise TmuxFailed(

@@ -28,6 +28,7 @@ from codex_agent.cli.common import (
 from codex_agent.cli.show import details, state, strip_ansi, table
 from codex_agent.errors import EXIT_FAILED, EXIT_TIMED_OUT, UsageError
 from codex_agent.model import TERMINAL, JobList
+from codex_agent.render import plain
 
 _STATUSES = ("pending", "running", "completed", "failed", "interrupted")
 
@@ -88,7 +89,7 @@ def wait(
         print_json(answer)
     else:
         for job in answer.jobs:
-            print_text(f"{job.id}  {state(job)}" + (f"  {job.failure.message}" if job.failure else ""))
+            print_text(f"{job.id}  {state(job)}" + (f"  {plain(job.failure.message)}" if job.failure else ""))
     if not done:
         if not json_output:
             note(f"Timed out after {timeout:g} s.")

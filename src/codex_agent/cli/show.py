@@ -81,13 +81,17 @@ def details(job: Job, *, color: bool) -> str:
     rows = [("task", _one_line(job.prompt))]
     rows.append(("model", f"{job.model or 'Codex default'}{f' ({job.reasoning})' if job.reasoning else ''}"))
     rows.append(("sandbox", job.sandbox))
-    rows.append(("cwd", job.cwd))
+    rows.append(("cwd", _one_line(job.cwd)))
     rows.append(("time", f"{span(job.elapsed_ms)}, started {job.started_at or job.created_at}"))
     if job.tokens:
         rows.append(("tokens", tokens(job.tokens)))
     if job.files_modified:
         rows.append(
-            ("files", ", ".join(job.files_modified[:20]) + (" ..." if len(job.files_modified) > 20 else ""))
+            (
+                "files",
+                ", ".join(map(_one_line, job.files_modified[:20]))
+                + (" ..." if len(job.files_modified) > 20 else ""),
+            )
         )
     if job.thread_id:
         rows.append(("thread", job.thread_id))
