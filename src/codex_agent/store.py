@@ -125,7 +125,7 @@ class Store:
         return [name[:-5] for name in names if name.endswith(".json") and is_id(name[:-5])]
 
     def resolve(self, ref: str) -> str:
-        """The id that ``ref`` means: an id, a job's name (first a living one's, then the newest's), a unique prefix."""
+        """The id that ``ref`` means: an id, a name (first of a living job, then the newest), a unique prefix."""
         if is_id(ref) and os.path.exists(self.path(ref, ".json")):
             return ref
         records, problems = self.load_all()
