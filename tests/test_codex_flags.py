@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import struct
 import subprocess
 import tempfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,26 +30,10 @@ from codex_agent.demo.model_server import ModelServer, Step
 from codex_agent.errors import CodexAgentError, UsageError
 from support import Codex as Installed
 from support import Home
+from support.material import ANSWER_SCHEMA, picture
 
 FAKE = Codex("/bin/codex", "/bin/codex", "PATH", "0.163.0")
 PLAIN = ExecOptions(cwd="/repo", sandbox="read-only")
-SCHEMA = {
-    "type": "object",
-    "properties": {"a": {"type": "string"}},
-    "required": ["a"],
-    "additionalProperties": False,
-}
-
-
-def picture() -> bytes:
-    """A PNG of one pixel."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-    pixel = zlib.compress(b"\0\xff\0\0")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixel) + chunk(b"IEND", b"")
 
 
 def found_for(which: Installed, home: Home) -> Codex:
@@ -138,7 +120,7 @@ def test_every_option_arrives(every_codex: Installed, home: Home, model: ModelSe
     model.on("look at this", Step.message('{"a": "b"}'))
     image, schema, other = repo / "pixel.png", repo / "schema.json", repo.parent / "other"
     image.write_bytes(picture())
-    schema.write_text(json.dumps(SCHEMA))
+    schema.write_text(json.dumps(ANSWER_SCHEMA))
     other.mkdir()
     codex = found_for(every_codex, home)
     options = ExecOptions(
@@ -157,7 +139,7 @@ def test_every_option_arrives(every_codex: Installed, home: Home, model: ModelSe
     (request,) = model.requests_for("look at this")
     assert request["model"] == "gpt-5.4-mini"
     assert request["reasoning"]["effort"] == "low"
-    assert request["text"]["format"]["schema"] == SCHEMA
+    assert request["text"]["format"]["schema"] == ANSWER_SCHEMA
     last = request["input"][-1]["content"]
     assert [part["type"] for part in last].count("input_image") == 1
     assert last[-1]["text"].rstrip("\n") == "-- look at this\nand 'this' \"too\" 😀"
@@ -260,7 +242,7 @@ def test_asking_a_codex_that_is_gone(home: Home) -> None:
 
 def test_files_that_are_there(repo: Path) -> None:
     (repo / "a.png").write_bytes(picture())
-    (repo / "s.json").write_text(json.dumps(SCHEMA))
+    (repo / "s.json").write_text(json.dumps(ANSWER_SCHEMA))
     options = replace(
         PLAIN, images=[str(repo / "a.png")], add_dirs=[str(repo)], output_schema=str(repo / "s.json")
     )

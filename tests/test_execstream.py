@@ -13,7 +13,7 @@ from codex_agent import execstream, render
 from codex_agent.model import Facts
 
 FIXTURES = Path(__file__).parent / "fixtures" / "rollouts"
-AT, CWD = "2026-11-21T10:00:00.000Z", "/home/ada/work"
+AT, CWD = "2026-11-21T10:00:00.000Z", "/home/ada/repo"
 
 
 def folded(*events: dict[str, Any]) -> Facts:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-TOP = Path(__file__).parents[1]
+from support.material import TOP, our_files
+
 SRC = TOP / "src"
 PACKAGE = "codex_agent"
 
@@ -261,16 +262,7 @@ def test_no_file_names_a_registry_or_a_folder_of_somebodys_machine() -> None:
     # A folder counts where a path begins, so that /home/someone/work does not.
     begins = r"(?<![\w.~}/-])/(?:" + "|".join(folders) + r")\b"
     named = re.compile("|".join([*map(re.escape, hosts), begins]).encode())
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=TOP,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     wrong = []
-    for name in filter(None, listed.stdout.split("\0")):
-        path = TOP / name
-        if path.is_file():
-            wrong += [f"{name}: {match[0].decode()}" for match in named.finditer(path.read_bytes())]
+    for name in our_files():
+        wrong += [f"{name}: {match[0].decode()}" for match in named.finditer((TOP / name).read_bytes())]
     assert not wrong, "\n".join(wrong)

@@ -24,7 +24,7 @@ from support.waiting import until
 
 FIXTURES = Path(__file__).parent / "fixtures" / "rollouts"
 SAMPLES = sorted(FIXTURES.glob("*/*/rollout-*.jsonl"))
-WORK = "/home/ada/work"
+WORK = "/home/ada/repo"
 CHANGED = {f"{WORK}/{name}" for name in ("notes/hello.txt", "a.txt", "moved.txt", "old.txt")}
 MARKS_NO_TURNS = "0.98.0"
 TELLS_FAILURES = {"0.150.0", "0.163.0", "0.169.0"}

@@ -25,8 +25,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from support import until
+from support.material import TOP, our_files
 
-TOP = Path(__file__).parents[1]
 BIN = TOP / "bin"
 LOCKS = sorted(BIN.glob("requirements*.txt"))
 
@@ -77,14 +77,7 @@ def test_the_locks_fit_what_the_project_asks_for() -> None:
 
 
 def test_the_top_level_holds_only_what_belongs_there() -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=TOP,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    names = {line.split("/")[0] for line in listed.stdout.splitlines()}
+    names = {name.split("/")[0] for name in our_files()}
     visible = {name for name in names if not name.startswith(".")}
     assert visible <= {"LICENSE", "README.md", "bin", "docs", "plugins", "pyproject.toml", "src", "tests"}
 
@@ -397,17 +390,9 @@ def test_a_fresh_clone_with_an_empty_home_runs_the_demo(
     tmp_path: Path, env: dict[str, str], tmux_socket: str
 ) -> None:
     clone = tmp_path / "clone"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=TOP,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (TOP / name).is_file():  # deleted and not committed yet, perhaps
-            (clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(TOP / name, clone / name)
+    for name in our_files():
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(TOP / name, clone / name)
     env = without(env, tmp_path, "codex") | {"CODEX_AGENT_TMUX_SOCKET": tmux_socket}
     for turn in ("first", "second"):
         done = subprocess.run(

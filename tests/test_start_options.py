@@ -6,10 +6,8 @@ import json
 import os
 import shlex
 import signal
-import struct
 import subprocess
 import tempfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,25 +19,7 @@ from codex_agent.demo.model_server import ModelServer, Step
 from support import Cli, Codex, Home, Seen, processes_with, until
 from support.cli import COMMAND
 from support.jobs import Place, begin, ended, place, record, see, user_texts
-
-ANSWER = {
-    "type": "object",
-    "properties": {"a": {"type": "string"}},
-    "required": ["a"],
-    "additionalProperties": False,
-}
-
-
-def picture() -> bytes:
-    """A PNG of one pixel."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-    pixel = zlib.compress(b"\0\xff\0\0")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixel) + chunk(b"IEND", b"")
-
+from support.material import ANSWER_SCHEMA, picture
 
 # ---- many options at once, and what became of each ----
 
@@ -64,7 +44,7 @@ def asked(tmp_path_factory: pytest.TempPathFactory, elsewhere: Path) -> Iterator
         (repo / "src" / "c.bin").write_bytes(b"\0\1\2")
         (repo / "docs" / "ARCHITECTURE.md").write_text("# How it is built\n")
         (repo / "pixel.png").write_bytes(picture())
-        (root / "answer.json").write_text(json.dumps(ANSWER))
+        (root / "answer.json").write_text(json.dumps(ANSWER_SCHEMA))
         tries = f"touch here; touch {elsewhere}/other/added; touch {elsewhere}/outside"
         here.model.on("%%all", Step.command(tries), Step.message('{"a": "b"}'))
         answer = here.cli(
@@ -121,7 +101,7 @@ def test_image_configuration_and_output_schema(asked: tuple[Place, dict[str, Any
     kinds = [part["type"] for item in request["input"] for part in item.get("content", [])]
     assert kinds.count("input_image") == 1
     assert "Say please." in json.dumps(request["input"])
-    assert request["text"]["format"]["schema"] == ANSWER
+    assert request["text"]["format"]["schema"] == ANSWER_SCHEMA
     assert here.cli("output", job["id"], "--result").ok().out == '{"a": "b"}\n'
 
 
