@@ -151,9 +151,10 @@ class Setup:
             self.make_environment(env, python, lock)
             say(f"environment ready after {time.monotonic() - started:.1f} s")
         # bin/codex-agent compares these time stamps; a copy is also the mark of a complete environment.
+        # Put in place whole: a launcher may look at them at any moment.
         for each, copy in zip(locks, copies, strict=True):
-            shutil.copyfile(each, copy)
-            shutil.copystat(each, copy)
+            shutil.copy2(each, f"{copy}.{os.getpid()}")
+            os.replace(f"{copy}.{os.getpid()}", copy)
         return python
 
     def make_environment(self, env: str, python: str, lock: str) -> None:
