@@ -798,3 +798,23 @@ def test_a_notify_command_that_is_not_there_is_named(cli: Cli, home: Home, model
     model.on("%%nothere", Step.message("done"))
     job_id = begin(cli, repo, "%%nothere", "--notify-on-complete", "/nope/cmd x")
     assert any("/nope/cmd" in warning for warning in ended(cli, job_id)["warnings"])
+
+
+def test_two_words_for_one_job_kill_it_once(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+    job_id = working(cli, model, repo, "%%once-only", "--name", "once only")
+    answer = cli("kill", "once only", job_id, "--json").ok().json()
+    assert [job["id"] for job in answer["jobs"]] == [job_id] and answer["problems"] == []
+
+
+def test_a_cut_summary_names_a_command_that_works(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+    """A job that failed has no --result; the rest of what it said is in its log."""
+    model.on("%%cut-done", Step.message("word " * 200))
+    model.on(
+        "%%cut-failed",
+        Step.all(Step.message("word " * 200), Step.command("true")),
+        Step.failed("insufficient_quota"),
+    )
+    done, failed = begin(cli, repo, "%%cut-done"), begin(cli, repo, "%%cut-failed")
+    for job_id, command in ((done, f"output {done} --result)"), (failed, f"output {failed})")):
+        ended(cli, job_id)
+        assert command in cli("status", job_id).out

@@ -41,9 +41,13 @@ def kill(refs: JobRefs, json_output: Json = False) -> None:
         return
     answer = JobList(stamp(), [], [], 0)
     first: CodexAgentError | None = None
+    seen: set[str] = set()
     for ref in dict.fromkeys(refs):
         try:
-            answer.jobs.append(verbs.kill(where, where.resolve(ref)))
+            job_id = where.resolve(ref)
+            if job_id not in seen:
+                seen.add(job_id)
+                answer.jobs.append(verbs.kill(where, job_id))
         except CodexAgentError as error:
             first = first or error
             answer.problems.append(Problem(str(error.data.get("id", ref)), None, error.code, error.message))

@@ -111,7 +111,8 @@ def details(job: Job, *, color: bool) -> str:
     if job.summary:
         said = plain(job.summary).strip()
         if len(job.summary) == SUMMARY_CHARS:
-            said += f" ... (codex-agent output {job.id} --result)"
+            # Only a job that completed is sure to have a result; all have a log.
+            said += f" ... (codex-agent output {job.id}{' --result' if job.status == 'completed' else ''})"
         rows.append(("said", said.replace("\n", "\n" + " " * 11)))
     first = f"{title}  {paint(job.status, state(job), color)}"
     return "\n".join([first, *(f"  {key:<8} {value}" for key, value in rows)])
