@@ -78,6 +78,36 @@ def nothing_started(home: Home, model: ModelServer | None = None) -> None:
         (["output", "x", "--events", "--result"], "exclude"),
         (["clean", "--older-than", "a while"], "7d"),
         (["clean", "--older-than", "-1d"], "-1d"),
+        (["wait", "x", "--until", "tomorrow"], "end, turn, approval"),
+        (["wait", "--until", "turn"], "ID"),
+        (["send"], "ID"),
+        (["send", "x", "two", "messages"], "messages"),
+        (["send", "x", "-y"], 'codex-agent send ID -- "-..."'),
+        (["send", "x", "y", "--queue", "--interrupt"], "exclude"),
+        (["send", "x", "y", "--timeout", "5"], "--wait"),
+        (["send", "x", "y", "--wait", "--timeout", "-1"], "--timeout"),
+        (["send", "x", "y", "--wait", "--timeout", "5m"], "5m"),
+        (["await-turn"], "ID"),
+        (["await-turn", "x", "y"], "y"),
+        (["await-turn", "x", "--timeout", "-1"], "--timeout"),
+        (["await-turn", "x", "--timeout", "soon"], "soon"),
+        (["interrupt"], "ID"),
+        (["approvals", "--bogus"], "codex-agent approvals --help"),
+        (["approve"], "ID"),
+        (["approve", "x", "first"], "first"),
+        (["approve", "x", "0"], "0"),
+        (["approve", "x", "1", "2"], "2"),
+        (["deny", "x", "0"], "0"),
+        (["deny", "x", "--message", " \n"], "message is empty"),
+        (["answer", "x"], "ANSWER..."),
+        (["answer", "x", "-3"], 'codex-agent answer ID -- "-..."'),
+        (["answer", "x", "1", "-n", "0"], "-n"),
+        (["answer", "x", "1", "-n", "one"], "one"),
+        (["keys", "x"], "KEY..."),
+        (["keys", "x", ""], "no key"),
+        (["keys", "x", "-l"], 'codex-agent keys ID -- "-..."'),
+        (["exit"], "ID"),
+        (["exit", "x", "--now"], "--now"),
     ],
 )
 def test_wrong_words(words: list[str], told: str, call: Here, home: Home) -> None:
@@ -140,7 +170,19 @@ def test_no_words_show_the_help(call: Here) -> None:
         (["--file", "../*"], "working directory"),
         (["--file", "/etc/passwd"], "working directory"),
         (["--file", "!"], "no glob"),
-        (["--interactive"], "not built"),
+        (["--interactive", "--one-shot"], "opposites"),
+        (["--plain"], "--plain"),
+        (["--idle-exit", "30"], "--idle-exit"),
+        (["--idle-exit", "off"], "--interactive"),
+        (["--approval", "on-request"], "cannot ask"),
+        (["--approval", "whatever"], "--interactive"),
+        (["--interactive", "--idle-exit", "soon"], "--idle-exit: 'soon'"),
+        (["--interactive", "--idle-exit", "-1"], "--idle-exit"),
+        (["--interactive", "--idle-exit", ""], "--idle-exit"),
+        (["--interactive", "--approval", "whatever"], "whatever"),
+        (["--interactive", "--approval", ""], "approval"),
+        (["--interactive", "--approval", "yolo"], "danger-full-access"),
+        (["--interactive", "--plain", "--approval", "untrusted"], "--plain"),
         (["--name", ""], "name"),
         (["--name", " x"], "name"),
         (["--name=-x"], "name"),
@@ -156,9 +198,8 @@ def test_no_words_show_the_help(call: Here) -> None:
 def test_bad_values_of_start(options: list[str], told: str, call: Here, home: Home, repo: Path) -> None:
     (repo / "plain.txt").write_text("This is no JSON, and no folder.\n")
     (repo / "list.json").write_text("[1, 2]\n")
-    code = "not_built" if "--interactive" in options else "usage"
     answer = call("start", "x", "--json", *options, cwd=repo)
-    refused(answer, 2, code, told)
+    refused(answer, 2, "usage", told)
     nothing_started(home)
 
 
@@ -253,6 +294,42 @@ def test_an_argument_that_is_not_utf_8(call: Here, home: Home, repo: Path) -> No
     nothing_started(home)
 
 
+# ---- messages ----
+
+
+def test_bad_messages(call: Here, home: Home, repo: Path) -> None:
+    """Wrong in themselves, whatever the job does."""
+    write_record(Store(str(home.agent_home)), "abc00001")
+    (repo / "message.md").write_bytes(b"caf\xe9")
+    (repo / "empty.md").write_bytes(b" \n")
+    for words, told in (
+        ([], "no message"),
+        (["x", "--file", "message.md"], "two messages"),
+        ([""], "The message is empty"),
+        ([" \n"], "The message is empty"),
+        (["caf\udce9"], "The message is not UTF-8"),
+        (["--file", "message.md"], "message.md is not UTF-8: byte 3"),
+        (["--file", "empty.md"], "empty.md is empty"),
+        (["--file", "gone.md"], "gone.md cannot be read"),
+        (["--file", "."], "cannot be read"),
+    ):
+        refused(call("send", "abc00001", *words, "--json", cwd=repo), 2, "usage", told)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "caf\udce9"])
+def test_bad_messages_on_stdin(text: str, cli: Cli, home: Home) -> None:
+    write_record(Store(str(home.agent_home)), "abc00001")
+    refused(cli("send", "abc00001", "-", "--json", stdin=text), 2, "usage", "The message on stdin")
+    refused(cli("send", "abc00001", "--file", "-", "--json", stdin=text), 2, "usage", "The message on stdin")
+
+
+def test_a_message_of_2_mb(cli: Cli, home: Home) -> None:
+    write_record(Store(str(home.agent_home)), "abc00001")
+    answer = cli("send", "abc00001", "-", "--json", stdin="long " * 400_000)
+    error = refused(answer, 2, "prompt_too_long", "The message has", f"{LIMIT:,}")
+    assert error["limit"] == LIMIT
+
+
 # ---- folders and files ----
 
 
@@ -283,8 +360,11 @@ def test_a_glob_that_leads_outside(call: Here, home: Home, repo: Path) -> None:
 
 
 def test_a_job_that_is_not_there(call: Here, home: Home) -> None:
-    for command in ("status", "wait", "capture", "output", "watch", "attach", "kill", "delete"):
-        error = refused(call(command, "01234567", "--json"), 3, "not_found", "01234567")
+    looking = ("status", "wait", "capture", "output", "watch", "attach", "kill", "delete")
+    talking = ("await-turn", "interrupt", "approvals", "approve", "deny", "exit")
+    with_words = (("send", "hello"), ("answer", "1"), ("keys", "Enter"))
+    for command, *more in (*((name,) for name in (*looking, *talking)), *with_words):
+        error = refused(call(command, "01234567", *more, "--json"), 3, "not_found", "01234567")
         assert error["id"] == "01234567"
     assert call("status", "nobody").err.startswith("codex-agent: No job 'nobody'.")
     assert not home.jobs.exists(), "looking makes nothing"

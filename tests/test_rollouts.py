@@ -519,6 +519,17 @@ def test_patches_of_old_versions(tmp_path: Path, made: dict[str, Any], said: Any
     assert list(states(tmp_path, *lines, answer).files) == expected
 
 
+def test_a_plan_that_is_an_item_does_not_hide_file_changes(tmp_path: Path) -> None:
+    """Some versions record plans as items, and their file changes in the calls all the same."""
+    lines = (
+        record("session_meta", None, id=THREAD, cwd="/w"),
+        item("Plan", text="first this, then that"),
+        record("response_item", None, type="custom_tool_call", name="apply_patch", input=PATCH, call_id="c1"),
+        record("response_item", None, type="custom_tool_call_output", call_id="c1", output=APPLIED),
+    )
+    assert list(states(tmp_path, *lines).files) == NAMES
+
+
 # -- size
 
 

@@ -249,17 +249,6 @@ def test_dry_run_starts_nothing(cli: Cli, home: Home, model: ModelServer, repo: 
     ended(cli, job_id)
 
 
-def test_opposites(cli: Cli, repo: Path) -> None:
-    answer = cli("start", "x", "-d", str(repo), "--interactive", "--one-shot", "--json")
-    assert answer.rc == 2 and "opposites" in answer.json()["error"]["message"]
-
-
-def test_interactive_is_for_later(cli: Cli, home: Home, repo: Path) -> None:
-    answer = cli("start", "x", "-d", str(repo), "--interactive")
-    assert answer.rc == 2 and "not built yet" in answer.err and "--interactive" in answer.err
-    assert not home.jobs.exists()
-
-
 # ---- the environment ----
 
 

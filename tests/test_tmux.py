@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from codex_agent import tmux
-from codex_agent.errors import MissingProgram, TmuxFailed
+from codex_agent.errors import BadState, MissingProgram, TmuxFailed
 from support import Home, until
 
 PREFIX = "codex-agent"
@@ -238,3 +238,140 @@ def test_how_to_attach() -> None:
     assert tmux.attach_argv("/run/s", name, {"TMUX": "/run/s,1,0"}) == ["tmux", "switch-client", *target]
     inside_another = tmux.attach_argv(default, name, {"TMUX": "/run/s,1,0"})
     assert inside_another == ["tmux", "-S", default, "attach-session", *target]
+
+
+# ---- the pane: what it shows, and what is put into it ----
+
+JOB = f"{PREFIX}-0000000a"
+
+
+def shows(home: Home, socket: str, script: str, *words: str) -> None:
+    """A session whose pane runs a shell script (and stays)."""
+    tmux.open_session(socket, home.env, JOB, ["/bin/sh", "-c", script, "sh", *words], "/")
+
+
+def screen(socket: str, has: str, lines: int | None = None, colors: bool = False) -> list[str]:
+    """The screen, once it shows these words."""
+
+    def asked() -> list[str]:
+        found = tmux.screen(socket, JOB, lines, colors)
+        return found if any(has in line for line in found) else []
+
+    return until(asked, 10, f"{has!r} on the screen")
+
+
+def test_the_screen_with_what_scrolled_off(home: Home, socket: str) -> None:
+    shows(home, socket, "seq 1 120; printf 'gone\\rlast\\033[K\\n\\n\\n'; cat")
+    every = screen(socket, "last")
+    assert every == [*map(str, range(1, 121)), "last"]
+    assert tmux.screen(socket, JOB, 3, False) == ["119", "120", "last"]
+    assert tmux.screen(socket, JOB, 100, False) == every[-100:]
+    assert tmux.screen(socket, JOB, 1000, False) == every
+    assert tmux.screen(socket, JOB, 3, True) == ["119", "120", "last"], "no colors, so nothing to end"
+
+
+def test_the_screen_in_colors(home: Home, socket: str) -> None:
+    """A color that began above the cut is said again, and none is left on."""
+    shows(home, socket, "printf '\\033[31mred\\n\\033[1mbold\\nboth\\n\\033[0mplain\\n'; cat")
+    assert "plain" in screen(socket, "plain", colors=True)[-1]
+    assert tmux.screen(socket, JOB, None, False) == ["red", "bold", "both", "plain"]
+    first, *_, last = tmux.screen(socket, JOB, None, True)
+    assert first == "\x1b[31mred" and last.endswith("\x1b[0m")
+    cut = tmux.screen(socket, JOB, 2, True)
+    assert cut[0] == "\x1b[31m\x1b[1mboth"
+    assert tmux.screen(socket, JOB, 1, True)[0].endswith("plain\x1b[0m")
+
+
+def test_an_empty_screen(home: Home, socket: str) -> None:
+    shows(home, socket, "printf '\\n\\n\\033[31m   \\033[0m\\n'; cat")
+    assert tmux.screen(socket, JOB, 50, True) == tmux.screen(socket, JOB, None, False) == []
+
+
+# A program that writes down, byte for byte, what its terminal gives it; with bracketed paste on.
+LISTENS = 'stty raw -echo; : >"$1"; printf \'\\033[?2004h\\033]2;[ ! ] a b\\007ready\'; exec cat >"$1"'
+
+
+def listener(home: Home, socket: str, tmp_path: Path) -> Path:
+    heard = tmp_path / "heard"
+    shows(home, socket, LISTENS, str(heard))
+    screen(socket, "ready")
+    return heard
+
+
+def test_keys_arrive_as_they_are(home: Home, socket: str, tmp_path: Path) -> None:
+    heard = listener(home, socket, tmp_path)
+    for words in (["C-c", "Enter"], ["-l", "-N", "--"], ["a;", ";", "$HOME", "#{pid}", "ü"], ["\\;"]):
+        tmux.send_keys(socket, JOB, words)
+    tmux.send_keys(socket, JOB, ["C-c", "Enter", "x;"], literal=True)
+    expected = "\x03\r-l-N--a;;$HOME#{pid}ü\\;C-cEnterx;"
+    until(lambda: heard.read_bytes().decode() == expected, 10, "the keys")
+
+
+def test_what_is_pasted_arrives_whole_and_is_entered(home: Home, socket: str, tmp_path: Path) -> None:
+    heard = listener(home, socket, tmp_path)
+    text = tmp_path / "a #{pid} #(touch ran) text;"
+    text.write_text("-x /y\n\t$HOME ; ü\n\nC-c " + "long " * 40_000)
+    tmux.paste(socket, JOB, str(text))
+    # tmux tells a terminal's line ends, so that a program hears what Enter would send.
+    expected = f"\x1b[200~{text.read_text()}\x1b[201~\r".replace("\n", "\r")
+    until(lambda: heard.read_bytes().decode() == expected, 10, "the text")
+    assert home.tmux("list-buffers").stdout == ""
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_person_who_scrolls_back_keeps_no_key_away(home: Home, socket: str, tmp_path: Path) -> None:
+    """In copy mode tmux takes every key for itself, the Enter after a paste as well."""
+    heard = listener(home, socket, tmp_path)
+    text = tmp_path / "text"
+    text.write_text("hello")
+    home.tmux("copy-mode", "-t", f"={JOB}:")
+    tmux.paste(socket, JOB, str(text))
+    until(lambda: heard.read_bytes().decode() == "\x1b[200~hello\x1b[201~\r", 10, "the text and Enter")
+    home.tmux("copy-mode", "-t", f"={JOB}:")
+    tmux.send_keys(socket, JOB, ["y"])
+    until(lambda: heard.read_bytes().decode().endswith("\ry"), 10, "the key")
+
+
+def test_a_paste_that_fails_leaves_nothing(home: Home, socket: str, tmp_path: Path) -> None:
+    heard = listener(home, socket, tmp_path)
+    empty, text = tmp_path / "empty", tmp_path / "text"
+    empty.touch()
+    text.write_text("hello")
+    with pytest.raises(TmuxFailed, match="no buffer"):
+        tmux.paste(socket, JOB, str(empty))
+    with pytest.raises(BadState):
+        tmux.paste(socket, JOB + "b", str(text))
+    with pytest.raises(FileNotFoundError):
+        tmux.paste(socket, JOB, str(tmp_path / "nowhere"))
+    assert home.tmux("list-buffers").stdout == "" and heard.read_bytes() == b""
+
+
+def test_the_title(home: Home, socket: str, tmp_path: Path) -> None:
+    listener(home, socket, tmp_path)
+    assert tmux.pane_title(socket, JOB) == "[ ! ] a b"
+    assert tmux.pane_title(socket, JOB[:-1]) is None
+    home.tmux("kill-server")
+    assert tmux.pane_title(socket, JOB) is None
+
+
+def test_a_session_that_is_gone_has_no_pane(home: Home, socket: str, tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("hello")
+    doings = (
+        lambda: tmux.screen(socket, JOB, 10, False),
+        lambda: tmux.send_keys(socket, JOB, ["x"]),
+        lambda: tmux.paste(socket, JOB, str(text)),
+    )
+    for doing in doings:  # no server
+        with pytest.raises(BadState, match="is gone"):
+            doing()
+    tmux.open_session(socket, home.env, JOB + "b", FOREVER, "/")
+    for doing in doings:  # a server, and a session whose name begins the same way
+        with pytest.raises(BadState, match="is gone"):
+            doing()
+    for doing in (
+        lambda: tmux.screen("/tmp/" + "x" * 200, JOB, 10, False),
+        lambda: tmux.send_keys("/tmp/" + "x" * 200, JOB, ["x"]),
+    ):
+        with pytest.raises(TmuxFailed):
+            doing()

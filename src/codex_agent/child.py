@@ -1,4 +1,4 @@
-"""Owns Codex as a child process: started with the prompt on its stdin, read, signalled, reaped.
+"""Owns Codex as a child process with pipes: started, read, signalled, reaped.
 
 Knows nothing of what Codex says. Must never be used from a process with threads: it runs code between fork and
 exec.
@@ -12,16 +12,14 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from codex_agent import kernel
-from codex_agent.handshake import Launch
 from codex_agent.model import Process
 
 _READ_BYTES = 1 << 16
-# What is sent to Codex to end it, and how long it gets before the next. SIGINT lets it note `turn_aborted` and
-# end its own commands (40 ms, measured on 0.169.0); after that it is only a matter of time.
-_LADDER = ((signal.SIGINT, 4.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
+# One step of ending it: a signal, and how many seconds it gets before the next.
+Rung = tuple[signal.Signals, float]
 _COMMANDS_S = 0.5
 
 Taker = Callable[[bytes], None]
@@ -30,16 +28,26 @@ Taker = Callable[[bytes], None]
 class Child:
     """A running Codex. ``exit_status`` is its wait status once ``reap`` has met it."""
 
-    def __init__(self, launch: Launch, env: dict[str, str], stdin: str, out: Taker, err: Taker) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        cwd: str,
+        env: dict[str, str],
+        umask: int,
+        stdin: str,
+        out: Taker,
+        err: Taker,
+        ladder: Sequence[Rung],
+    ) -> None:
         """Starts it with this environment; ``stdin`` is a file's path. Raises OSError if it cannot be run."""
         with open(stdin, "rb") as source:
             self._process = subprocess.Popen(
-                launch.argv,
+                argv,
                 stdin=source,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                cwd=launch.cwd,
-                umask=launch.umask,
+                cwd=cwd,
+                umask=umask,
                 env=env,
                 start_new_session=True,
                 preexec_fn=kernel.dies_with_parent(),  # noqa: PLW1509 (this process has one thread)
@@ -52,7 +60,8 @@ class Child:
         self.identity: Process = kernel.identify(self._process.pid)
         self.exit_status: int | None = None
         self.next_step_at: float | None = None
-        self._ladder = iter(_LADDER)
+        self._ladder = iter(ladder)
+        self._asked = False
 
     def read(self, pipe: int) -> bool:
         """Hands on what is in one of the pipes now; False at its end."""
@@ -70,6 +79,12 @@ class Child:
             while select.select([pipe], [], [], 0)[0] and self.read(pipe):
                 pass
 
+    def close(self) -> None:
+        """Lets go of the pipes."""
+        assert self._process.stdout is not None and self._process.stderr is not None
+        self._process.stdout.close()
+        self._process.stderr.close()
+
     def insist(self) -> bool:
         """The next, harder signal; ``next_step_at`` says when to come again. False if there is none left."""
         step = next(self._ladder, None)
@@ -79,7 +94,8 @@ class Child:
         number, patience_s = step
         # Not reaped yet, so the pid is still Codex's.
         with contextlib.suppress(ProcessLookupError):
-            if number == signal.SIGINT:
+            if not self._asked:
+                self._asked = True
                 self._end_commands()
             os.kill(self._process.pid, number)
             os.kill(self._process.pid, signal.SIGCONT)
@@ -102,13 +118,9 @@ class Child:
         while any(kernel.is_same(command) for command in commands) and time.monotonic() < deadline:
             time.sleep(0.005)
 
-    def reap(self) -> None:
-        """Collects every child of this process that has ended, orphans that came to it included."""
-        for pid, status in kernel.reap():
-            if pid == self._process.pid:
-                self.exit_status = status
-                self._process.returncode = os.waitstatus_to_exitcode(status)
-
-    def abandon(self) -> None:
-        """Ends it and all below it at once."""
-        kernel.sweep(lambda: kernel.descendants(os.getpid()))
+    def met(self, pid: int, status: int) -> None:
+        """A child of this process has ended; perhaps this one."""
+        if pid == self._process.pid:
+            self.exit_status = status
+            self.next_step_at = None
+            self._process.returncode = os.waitstatus_to_exitcode(status)

@@ -74,6 +74,8 @@ def delete(store: Store, job_id: str) -> None:
         )
     store.wait_dead(job_id)  # its supervisor may be about to write its last line of events
     with store.settling():
+        if store.load(job_id).facts.ended_at is None:
+            raise BadState(f"Job {job_id} runs again.", "It was reopened at this moment.", id=job_id)
         store.delete(job_id)
 
 

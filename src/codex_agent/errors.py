@@ -138,8 +138,9 @@ class WaitTimedOut(CodexAgentError):
     exit_code = EXIT_TIMED_OUT
 
 
-class NotBuiltYet(CodexAgentError):
-    """The command is known and planned and does not work in this version."""
-
-    code = "not_built"
-    exit_code = EXIT_USAGE
+def by_code(code: str) -> type[CodexAgentError]:
+    """The class of this code; the root if there is none (it was said by another version)."""
+    kinds = [CodexAgentError]
+    for kind in kinds:
+        kinds.extend(kind.__subclasses__())
+    return next((kind for kind in kinds if kind.code == code), CodexAgentError)

@@ -40,7 +40,7 @@ class Offer:
     """The listening side; a context manager that removes its socket.
 
     ``path`` is where the socket should be; if that is too long for a socket, and there is no other way to reach
-    it (see ``_reachable``), it lies in a temporary folder.
+    it (see ``reachable``), it lies in a temporary folder.
     """
 
     def __init__(self, path: str) -> None:
@@ -54,7 +54,7 @@ class Offer:
             self._folder = tempfile.mkdtemp(prefix="codex-agent-", dir="/tmp")
             self.path = os.path.join(self._folder, "s")
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        with _reachable(self.path) as path:
+        with reachable(self.path) as path:
             self._listener.bind(path)
         self._listener.listen(1)
         return self
@@ -102,7 +102,7 @@ class Offer:
 def call(path: str) -> tuple[socket.socket, Launch, int]:
     """The supervisor's side: the connection, what to run, and the lock. Raises EOFError or OSError."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with _reachable(path) as short:
+    with reachable(path) as short:
         connection.connect(short)
     header, fds, _, _ = socket.recv_fds(connection, 8, 1)
     if len(header) != 8 or len(fds) != 1:
@@ -124,7 +124,7 @@ def answer(connection: socket.socket, reply: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _reachable(path: str) -> Iterator[str]:
+def reachable(path: str) -> Iterator[str]:
     """A path to the same place that is short enough for a socket: on Linux, through its open folder.
 
     So the socket of a `start` that is killed lies in the jobs folder, where ``clean`` finds it.

@@ -9,12 +9,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Literal
 
+from codex_agent.calls import Ended, ask
 from codex_agent.errors import CodexAgentError, JobNotFound, StoreUnwritable
 from codex_agent.model import TERMINAL, Job, JobList, Problem, Record, stamp
 from codex_agent.settle import lives, settle
 from codex_agent.store import Store
 from codex_agent.verdict import job_view
+
+Until = Literal["end", "turn", "approval"]
 
 _NO_LOCK_S = 0.1  # somebody removed the lock of a job that lives: there is nothing to sleep on
 
@@ -62,11 +66,21 @@ def listing(store: Store, *, statuses: Collection[str] = (), limit: int | None =
     return JobList(stamp(), jobs if limit is None else jobs[:limit], problems, len(jobs))
 
 
-def wait(store: Store, ids: Sequence[str], *, wait_any: bool = False, timeout_s: float | None = None) -> bool:
+def wait(
+    store: Store,
+    ids: Sequence[str],
+    *,
+    until: Until = "end",
+    wait_any: bool = False,
+    timeout_s: float | None = None,
+) -> bool:
     """Sleeps until all of these jobs have ended (with ``wait_any``: one of them). False at the time-out.
 
-    One thread a job sleeps on that job's lock in the kernel: no polling, woken when the supervisor lets go. The
-    threads are daemons; one that is still asleep at the time-out dies with the process.
+    ``until`` "turn": until the agent has handed the turn back or needs somebody; "approval": until it needs
+    somebody. A job that has ended is done with either.
+
+    One thread a job sleeps in the kernel, on that job's lock or on its supervisor's answer: no polling, woken when
+    it happens. The threads are daemons; one that is still asleep at the time-out dies with the process.
     """
     ended: set[str] = set()
     troubles: list[BaseException] = []
@@ -74,7 +88,10 @@ def wait(store: Store, ids: Sequence[str], *, wait_any: bool = False, timeout_s:
 
     def follow(job_id: str) -> None:
         try:
-            _sleep_until_ended(store, job_id)
+            if until == "end":
+                _sleep_until_ended(store, job_id)
+            else:
+                _sleep_until(store, job_id, until)
         except BaseException as error:
             troubles.append(error)
         with news:
@@ -114,6 +131,16 @@ def wait_in_thread(store: Store, job_id: str) -> Callable[[float], bool]:
 
     threading.Thread(target=follow, daemon=True).start()
     return wait_a_while
+
+
+def _sleep_until(store: Store, job_id: str, until: Until) -> None:
+    while view(store, job_id).status not in TERMINAL:
+        try:
+            ask(store, job_id, {"do": "wait", "until": until}, timeout_s=None)
+            return
+        except Ended:
+            if not store.wait_dead(job_id):
+                time.sleep(_NO_LOCK_S)
 
 
 def _sleep_until_ended(store: Store, job_id: str) -> None:

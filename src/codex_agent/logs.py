@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from codex_agent import jobs, tmux
+from codex_agent import jobs, screen, tmux
 from codex_agent.answers import Attach, SessionRow, Sessions
 from codex_agent.errors import BadState, JobNotFound, RecordUnreadable
 from codex_agent.model import TERMINAL, stamp
@@ -21,6 +21,25 @@ from codex_agent.store import Store
 
 _BLOCK = 1 << 16
 _LOOK_S = 0.1
+
+
+def capture(store: Store, job_id: str, count: int, *, clean: bool) -> list[str]:
+    """The last ``count`` lines of the job's pane, oldest first; ``clean``: without colors, and rendered.
+
+    Where Codex's own program runs in the pane, as tmux renders it; else from the log. Raises TmuxFailed if tmux
+    cannot tell.
+    """
+    try:
+        job = jobs.view(store, job_id)
+        if job.mode == "interactive" and job.status == "running" and job.tmux_socket is not None:
+            return tmux.screen(job.tmux_socket, job.tmux_session, count, colors=not clean)
+    except RecordUnreadable:
+        pass  # the log can be read all the same
+    except BadState:
+        if jobs.view(store, job_id).status == "running":
+            raise
+    last = tail(store, job_id, count)
+    return "".join(screen.clean(["\n".join(last)])).split("\n")[-count:] if clean and last else last
 
 
 def tail(store: Store, job_id: str, count: int) -> list[str]:

@@ -16,13 +16,36 @@ from typing import Any, Literal
 RECORD_VERSION = 1
 
 Status = Literal["pending", "running", "completed", "failed", "interrupted"]
-TurnState = Literal["starting", "working", "reconnecting"]
-Mode = Literal["exec"]
+TurnState = Literal[
+    "starting",
+    "working",
+    "reconnecting",
+    "idle",
+    "waiting_approval",
+    "waiting_input",
+    "context_limit",
+    "usage_limit",
+    "error",
+    "unknown",
+]
+Mode = Literal["exec", "interactive"]
+# How Codex is driven: `codex exec`; a private app-server with the TUI attached; the bare TUI.
+Driver = Literal["exec", "channel", "plain"]
 TurnMark = Literal["open", "completed", "failed", "aborted"]
+TurnStatus = Literal["completed", "failed", "interrupted"]
+WaitKind = Literal["command", "file_change", "permissions", "question", "elicitation", "prompt", "other"]
 
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "interrupted"})
 SUMMARY_CHARS = 500
 PROMPT_HEAD_CHARS = 100
+
+# While one of these holds, the agent has not handed the turn back.
+BUSY: frozenset[str] = frozenset({"starting", "working", "reconnecting", "unknown"})
+WAITING: frozenset[str] = frozenset({"waiting_approval", "waiting_input"})
+LIMITED: frozenset[str] = frozenset({"context_limit", "usage_limit"})
+
+# What stands in a recorded command line for what is known only when it runs: the app-server's socket, the thread.
+LISTEN, THREAD = "@LISTEN@", "@THREAD@"
 
 # Sandbox modes Codex takes; the last one removes the sandbox and must be asked for by its full name.
 SANDBOXES = ("read-only", "workspace-write", "danger-full-access")
@@ -56,11 +79,64 @@ class Tokens:
 
 
 @dataclass(slots=True)
+class Question:
+    """One question of the agent's."""
+
+    id: str = doc("Codex's name for it.")
+    header: str = doc("A few words; may be empty.", default="")
+    text: str = doc("The question.", default="")
+    options: list[str] = doc("What it offers to choose from; empty if it wants words.", default_factory=list)
+    secret: bool = doc("Whether the answer should not be shown.", default=False)
+
+
+@dataclass(slots=True)
+class Waiting:
+    """One thing the agent waits for: an approval, or an answer."""
+
+    n: int = doc("Its number in this job, counted from 1: what `approve`, `deny` and `answer` take.")
+    kind: WaitKind = doc(
+        "command, file_change, permissions, question, elicitation (an MCP server asks), prompt (something on the "
+        "screen of a job that runs with --plain), other."
+    )
+    asked_at: str = doc("Since when.")
+    request_id: str | None = doc("Codex's id of the request, as JSON.", default=None)
+    thread_id: str | None = doc("The thread that asks; a sub-agent has its own.", default=None)
+    turn_id: str | None = doc("The turn that stands still.", default=None)
+    item_id: str | None = doc("The item that asks.", default=None)
+    command: str | None = doc("The command it wants to run.", default=None)
+    cwd: str | None = doc("Where.", default=None)
+    reason: str | None = doc("What the agent gives as reason, or what is asked.", default=None)
+    files: list[str] = doc("The files it wants to change, absolute.", default_factory=list)
+    questions: list[Question] = doc("What it asks; empty for approvals.", default_factory=list)
+
+
+@dataclass(slots=True)
+class CurrentTurn:
+    """The turn that runs."""
+
+    id: str | None = doc("Codex's id of it; null until Codex tells.")
+    started_at: str | None = doc("When it started.")
+
+
+@dataclass(slots=True)
+class LastTurn:
+    """The last turn that has ended."""
+
+    id: str | None = doc("Codex's id of it.")
+    status: TurnStatus = doc("completed, failed or interrupted.")
+    started_at: str | None = doc("When it started.")
+    ended_at: str | None = doc("When it ended.")
+    duration_ms: int | None = doc("How long it took, as Codex counts.")
+    error: str | None = doc("Codex's words, if it failed.")
+
+
+@dataclass(slots=True)
 class Failure:
     """Why a job is not `completed`."""
 
     reason: str = doc(
         "Machine-readable: exit_code, signal, killed, closed, interrupted, timeout_inactivity, timeout_total, "
+        "channel_lost, "
         "auth, usage_limit, rate_limit, quota, context_window, model_error, model_unknown, "
         "overloaded, network, bad_request, bad_config, not_a_repo, input_too_large, sandbox, no_turn, "
         "turn_aborted, unknown."
@@ -80,14 +156,22 @@ class Job:
     name: str | None = doc("The name given with `--name`; works wherever an id does.")
     status: Status = doc("pending, running, completed, failed or interrupted.")
     turn_state: TurnState | None = doc(
-        "What the agent does right now: starting, working or reconnecting; null once the job has ended."
+        "What the agent does right now: starting, working, reconnecting, idle, waiting_approval, waiting_input, "
+        "context_limit, usage_limit, error or unknown (docs/states.md); null once the job has ended."
     )
-    turn_state_reason: str | None = doc("Why, where the state alone does not say it (reconnecting).")
-    mode: Mode = doc("exec: the agent does its task and ends.")
+    turn_state_reason: str | None = doc("Why, where the state alone does not say it.")
+    turn_count: int = doc("Turns started so far.")
+    current_turn: CurrentTurn | None = doc("The turn that runs; null between turns.")
+    last_turn: LastTurn | None = doc("The last turn that has ended.")
+    waiting_for: Waiting | None = doc("The first thing the agent waits for; null if it waits for nothing.")
+    queued: int = doc("Messages that wait for the running turn's end.")
+    mode: Mode = doc("exec: the agent does its task and ends. interactive: it stays.")
+    driver: Driver = doc("How Codex is driven: exec, channel (its app-server) or plain (the bare TUI).")
     prompt: str = doc("The first 100 characters of the prompt as it was given.")
     model: str | None = doc("The model Codex really uses; before it tells, the one asked for, or null.")
     reasoning: str | None = doc("The reasoning effort, in the same way.")
     sandbox: str = doc("read-only, workspace-write or danger-full-access.")
+    approval: str = doc("When Codex asks before it acts: never, on-request, untrusted or on-failure.")
     cwd: str = doc("The agent's working directory, absolute.")
     parent_session: str | None = doc("What `--parent-session` said.")
     thread_id: str | None = doc("Codex's id of the thread; null until Codex reports it.")
@@ -101,7 +185,8 @@ class Job:
     last_activity_at: str | None = doc("When Codex last did something; reconnecting does not count.")
     tokens: Tokens | None = doc("Null until Codex has counted any.")
     files_modified: list[str] = doc("Every path changed through Codex, in order, relative to `cwd` when inside.")
-    summary: str | None = doc("The first 500 characters of the agent's last message.")
+    last_message: str | None = doc("The agent's last message, whole.")
+    summary: str | None = doc("The first 500 characters of it.")
     exit_code: int | None = doc("Codex's exit status; null while it runs or if a signal ended it.")
     failure: Failure | None = doc("Null while the job runs and when it completed.")
     warnings: list[str] = doc("What went wrong without deciding the job (a log that could not be written, ...).")
@@ -131,7 +216,7 @@ class Problem:
 class Request:
     """What was asked for; written once, by `start`."""
 
-    mode: Mode = doc("exec.")
+    mode: Mode = doc("exec or interactive.")
     prompt_head: str = doc("The first 100 characters of the prompt as given.")
     prompt_chars: int = doc("Length of the prompt that Codex gets, in characters.")
     cwd: str = doc("Working directory, absolute.")
@@ -142,7 +227,20 @@ class Request:
     timeout_s: float = doc("Inactivity time-out; 0 is none.", default=3600.0)
     max_time_s: float = doc("Total time-out; 0 is none.", default=0.0)
     notify_on_complete: list[str] | None = doc("Command run at the end, as words.", default=None)
-    argv: list[str] = doc("Codex's exact command line; the prompt goes in on stdin.", default_factory=list)
+    driver: Driver = doc("How Codex is driven.", default="exec")
+    approval: str = doc("Approval policy.", default="never")
+    idle_exit_s: float = doc("An idle interactive agent is ended after so long; 0 is never.", default=0.0)
+    add_dirs: list[str] = doc("More directories the agent may write, absolute.", default_factory=list)
+    images: list[str] = doc("Images that go with the prompt, absolute.", default_factory=list)
+    profile: str | None = doc("Profile of Codex's configuration.", default=None)
+    config: list[str] = doc("Codex configuration given by the caller, KEY=VALUE.", default_factory=list)
+    output_schema: str | None = doc("JSON Schema the last message must follow.", default=None)
+    skip_git_repo_check: bool = doc("Whether it may run outside a repository.", default=False)
+    argv: list[str] = doc(
+        "Codex's exact command line; the prompt goes in on stdin (exec) or through the channel.",
+        default_factory=list,
+    )
+    viewer_argv: list[str] = doc("The command line of the TUI in the pane.", default_factory=list)
     codex_version: str | None = doc("Version of the Codex that was started.", default=None)
     codex_home: str = doc("The CODEX_HOME the agent runs with.", default="")
 
@@ -167,6 +265,8 @@ class Turn:
     error_info: str | None = doc(
         "Codex's error kind from the rollout (`codex_error_info`), flattened.", default=None
     )
+    id: str | None = doc("Codex's id of it.", default=None)
+    duration_ms: int | None = doc("How long it took, as Codex counts.", default=None)
 
 
 @dataclass(slots=True)
@@ -176,25 +276,35 @@ class Facts:
     tmux_socket: str | None = doc("tmux server's socket path.", default=None)
     boot_id: str | None = doc("The kernel's boot id when the job started.", default=None)
     supervisor: Process | None = doc("The supervisor.", default=None)
-    codex: Process | None = doc("Codex itself.", default=None)
+    codex: Process | None = doc("Codex itself: `codex exec`, the app-server, or the bare TUI.", default=None)
+    viewer: Process | None = doc("The TUI in the pane, where it is a process beside Codex.", default=None)
     started_at: str | None = doc("Codex was running.", default=None)
     thread_id: str | None = doc("From Codex's `thread.started`.", default=None)
     rollout: str | None = doc("Its rollout.", default=None)
     model: str | None = doc("What the rollout says was used.", default=None)
     reasoning: str | None = doc("What the rollout says was used.", default=None)
-    turn: Turn = doc("The last turn, by the event stream.", default_factory=Turn)
+    turn: Turn = doc("The last turn, by the event stream or the channel.", default_factory=Turn)
+    last_turn: Turn | None = doc("The last turn that has ended, while another runs.", default=None)
+    waiting: list[Waiting] = doc("What the agent waits for, oldest first.", default_factory=list)
+    waiting_flags: list[str] = doc("What the channel says the thread waits on.", default_factory=list)
+    asked: int = doc("How many things it has asked so far.", default=0)
+    queued: int = doc("Messages in `<id>.queue`.", default=0)
+    unknown: str | None = doc("Why nobody can tell what the agent does.", default=None)
+    runs: int = doc("How often the job was begun: 1, and once more each time `send` reopened it.", default=1)
     rollout_turn: Turn = doc("The last turn, by the rollout.", default_factory=Turn)
     reconnecting: str | None = doc("Codex's words, while it only reconnects.", default=None)
     last_activity_at: str | None = doc("Last event that was work.", default=None)
     tokens: Tokens | None = doc("Thread totals.", default=None)
     files: list[str] = doc("Absolute paths changed, in order, each once.", default_factory=list)
     last_message: str | None = doc("The agent's last message, whole.", default=None)
+    spoke_in: str | None = doc("The turn in which it said that, as the channel tells.", default=None)
     exit_code: int | None = doc("Codex's exit status.", default=None)
     exit_signal: int | None = doc("The signal that ended Codex.", default=None)
     exited_at: str | None = doc("When Codex was reaped.", default=None)
     last_stderr: str | None = doc("Last telling stderr line.", default=None)
     stop_reason: str | None = doc(
-        "Why the supervisor ended Codex: killed, closed, interrupted, timeout_inactivity, timeout_total.",
+        "Why the supervisor ended Codex: killed, closed, interrupted, timeout_inactivity, timeout_total, exit, "
+        "idle, left, channel_lost.",
         default=None,
     )
     lost: str | None = doc("The supervisor died first: `supervisor`, `reboot` or `start`.", default=None)

@@ -22,7 +22,8 @@ _PANE = 1  # the supervisor's standard output is the pane
 class Outputs:
     """The job's output files, open. ``warn`` is told once per file what went wrong."""
 
-    def __init__(self, store: Store, job_id: str, warn: Callable[[str], None]) -> None:
+    def __init__(self, store: Store, job_id: str, warn: Callable[[str], None], *, pane: bool) -> None:
+        """``pane`` says whether the pane is ours to write; a TUI in it would not share it."""
         self._warn = warn
         self._log = _File(store, job_id, ".log", warn)
         self._raw = _File(store, job_id, ".jsonl", warn)
@@ -30,9 +31,10 @@ class Outputs:
         self._tail: deque[str] = deque(maxlen=_STDERR_LINES)
         self._rest = b""
         self.stderr_bytes = 0
-        self._pane_open = True
-        _quiet_terminal()
-        os.set_blocking(_PANE, False)
+        self._pane_open = pane
+        if pane:
+            _quiet_terminal()
+            os.set_blocking(_PANE, False)
 
     def show(self, text: str) -> None:
         """Lines for the attached person, and for the log."""

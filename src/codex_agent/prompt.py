@@ -73,29 +73,36 @@ class _Pick:
 
 
 def read_prompt(
-    arg: str | None, prompt_file: str | None, stdin: BinaryIO | None, *, limit: int | None = None
+    arg: str | None,
+    prompt_file: str | None,
+    stdin: BinaryIO | None,
+    *,
+    limit: int | None = None,
+    what: str = "prompt",
+    option: str = "--prompt-file",
 ) -> str:
     """The prompt as given: the argument, the prompt file, or stdin if either of them is ``-``.
 
     At most ``limit`` characters are taken, so that an endless stdin ends in an error and not in a full
-    memory. Raises UsageError for no source or two, a file that cannot be read, text that is not UTF-8 (with
-    the offset of the first bad byte) or that is empty or only white space, PromptTooLong above the limit.
+    memory. ``what`` and ``option`` are the caller's words for the text and for the file's option. Raises
+    UsageError for no source or two, a file that cannot be read, text that is not UTF-8 (with the offset of the
+    first bad byte) or that is empty or only white space, PromptTooLong above the limit.
     """
     if arg is not None and prompt_file is not None:
-        raise UsageError("There are two prompts: the argument and --prompt-file.", "Give one of them.")
+        raise UsageError(f"There are two {what}s: the argument and {option}.", "Give one of them.")
     if arg is None and prompt_file is None:
         raise UsageError(
-            "There is no prompt.", 'Give it in quotes, as "-" to read it from stdin, or with --prompt-file FILE.'
+            f"There is no {what}.", f'Give it in quotes, as "-" to read it from stdin, or with {option} FILE.'
         )
     if arg is not None and arg != "-":
-        source, data = "The prompt", arg.encode(errors="surrogatepass")
+        source, data = f"The {what}", arg.encode(errors="surrogatepass")
     elif arg == "-" or prompt_file == "-":
         if stdin is None:
-            raise UsageError("There is no stdin to read the prompt from.", "Use --prompt-file FILE.")
-        source, data = "The prompt on stdin", _read_bounded(stdin, limit)
+            raise UsageError(f"There is no stdin to read the {what} from.", f"Use {option} FILE.")
+        source, data = f"The {what} on stdin", _read_bounded(stdin, limit)
     else:
         assert prompt_file is not None
-        source = f"The prompt file {prompt_file}"
+        source = f"The {what} file {prompt_file}"
         try:
             with open(prompt_file, "rb") as handle:
                 data = _read_bounded(handle, limit)
@@ -105,22 +112,22 @@ def read_prompt(
         text = data.decode().removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         if limit is not None and len(data) >= _most_bytes(limit):  # perhaps cut inside a character
-            check_length(data.decode(errors="replace"), limit, at_least=True)
+            check_length(data.decode(errors="replace"), limit, at_least=True, what=what)
         raise UsageError(
             f"{source} is not UTF-8: byte {error.start} cannot be read.", "Save it as UTF-8.", offset=error.start
         ) from error
     if not text.strip():
         raise UsageError(f"{source} is empty.", "Say what the agent shall do.")
     if limit is not None:
-        check_length(text, limit, at_least=len(data) >= _most_bytes(limit))
+        check_length(text, limit, at_least=len(data) >= _most_bytes(limit), what=what)
     return text
 
 
-def check_length(text: str, limit: int, *, at_least: bool = False) -> None:
+def check_length(text: str, limit: int, *, at_least: bool = False, what: str = "prompt") -> None:
     """Raises PromptTooLong above ``limit`` characters. ``at_least``: there was more than ``text`` shows."""
     if len(text) > limit:
         raise PromptTooLong(
-            f"The prompt has {'at least ' * at_least}{len(text):,} characters; Codex takes up to {limit:,}.",
+            f"The {what} has {'at least ' * at_least}{len(text):,} characters; Codex takes up to {limit:,}.",
             "Put the long part in a file in the working directory and tell the agent to read it.",
             chars=len(text),
             limit=limit,

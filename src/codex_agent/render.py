@@ -34,15 +34,15 @@ def plain(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROLS)
 
 
-def opening(job_id: str, name: str | None, version: str | None, sandbox: str, cwd: str, prompt: str) -> str:
+def opening(job_id: str, name: str | None, version: str | None, sandbox: str, cwd: str, prompt: str | None) -> str:
     """What the pane shows first."""
     title = f"{job_id} {name}" if name else job_id
     lines = [
         f"{_BOLD}codex-agent {title}{_OFF}{_DIM}  Codex {version or '?'} · {sandbox} · {_one_line(cwd)}{_OFF}",
         "",
-        *(f"{_CYAN}>{_OFF} {line}" for line in _head(plain(prompt), _PROMPT_LINES)),
-        "",
     ]
+    if prompt is not None:
+        lines += [*(f"{_CYAN}>{_OFF} {line}" for line in _head(plain(prompt), _PROMPT_LINES)), ""]
     return "\n".join(lines) + "\n"
 
 
@@ -73,6 +73,10 @@ def _item(kind: str, item: dict[str, Any], cwd: str) -> str:
         return f"{_CYAN}${_OFF} {_command(item)}\n" if what == "command_execution" else ""
     if kind != "item.completed":
         return ""
+    if what == "user_message":
+        return "\n" + "".join(
+            f"{_CYAN}>{_OFF} {line}\n" for line in plain(str(item.get("text") or "")).splitlines()
+        )
     if what == "agent_message":
         return f"\n{plain(str(item.get('text') or '')).rstrip()}\n\n"
     if what == "reasoning":

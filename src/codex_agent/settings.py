@@ -114,9 +114,10 @@ class Settings:
         str, "a socket name (as for tmux -L) or an absolute path (as for tmux -S)", _is_socket, None,
         "The tmux server the jobs live in; not set: the one we are in, else tmux's default one.")
     idle_detection: bool = _key(bool, "true or false", lambda _: True, True,
-        "Whether an interactive agent that waits is reported as idle.")
+        "Whether an interactive agent that has nothing to do is ended by itself. Flag: `--idle-exit off`.")
     idle_grace_s: float = _key(float, "a number of seconds from 0 to 86400", _up_to(0, 86400), 30.0,
-        "Seconds an interactive agent must have waited before it counts as idle.")
+        "Seconds an interactive agent must have been idle, with nobody attached, before it is ended; 0: never.",
+        flag="--idle-exit")
     codex: str | None = _key(str, "an absolute path (or one that starts with ~/)", _is_path, None,
         "The Codex program; not set: the first one found in PATH and the usual places.")
     notify_on_complete: str | None = _key(str, "a command line with its quotes closed", _is_command, None,

@@ -30,6 +30,7 @@ def settle(store: Store, job_id: str, *, by: str) -> Record:
         if left:
             facts.warnings.append(f"Could not end pid {', '.join(str(process.pid) for process in left)}.")
         catch_up(store, record)
+        facts.waiting, facts.waiting_flags = [], []
         facts.lost = _what_was_lost(facts)
         facts.settled_by = by
         facts.ended_at = stamp()
@@ -51,6 +52,9 @@ def lives(store: Store, record: Record) -> bool:
 def catch_up(store: Store, record: Record) -> None:
     """Reads into the facts what the stream's file and the rollout hold beyond what the record knew."""
     facts, cwd = record.facts, record.request.cwd
+    if record.request.mode == "interactive":
+        _rollout(record)  # the channel's last words died with the supervisor
+        return
     fresh = Facts(tokens=facts.tokens, warnings=facts.warnings, last_activity_at=facts.last_activity_at)
     at = facts.last_activity_at or record.created_at
     try:
@@ -68,6 +72,11 @@ def catch_up(store: Store, record: Record) -> None:
     facts.reconnecting = fresh.reconnecting
     for path in fresh.files:
         execstream.add_file(facts, path)
+    _rollout(record)
+
+
+def _rollout(record: Record) -> None:
+    facts = record.facts
     if facts.thread_id is None:
         return
     try:
@@ -91,7 +100,7 @@ def take_rollout(facts: Facts, state: RolloutState) -> None:
     for path in state.files:
         execstream.add_file(facts, path)
     turn = facts.rollout_turn
-    turn.state, turn.count = state.turn_state, state.turns_started
+    turn.id, turn.state, turn.count = state.turn_id, state.turn_state, state.turns_started
     turn.started_at, turn.ended_at = state.turn_started_at, state.turn_ended_at
     turn.error, turn.error_info = state.turn_error, state.turn_error_info
 

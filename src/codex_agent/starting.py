@@ -10,26 +10,32 @@ import contextlib
 import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from codex_agent import codex, handshake, kernel, prompt, tmux
-from codex_agent.errors import BadState, CodexAgentError, StartFailed, StoreUnwritable, UsageError
-from codex_agent.model import PROMPT_HEAD_CHARS, RECORD_VERSION, Facts, Job, Record, Request, stamp
+from codex_agent import codex, prompt, tmux
+from codex_agent.errors import BadState, MissingProgram, StoreUnwritable, UsageError
+from codex_agent.launching import is_text, launch
+from codex_agent.model import (
+    LISTEN,
+    PROMPT_HEAD_CHARS,
+    RECORD_VERSION,
+    THREAD,
+    Facts,
+    Job,
+    Record,
+    Request,
+    stamp,
+)
 from codex_agent.settings import Settings, cache_dir, override
 from codex_agent.store import Store
 from codex_agent.verdict import job_view
 
-# How long the supervisor may take to come up; generous, since thirty may start at once on two cores.
-_COME_UP_S = 60.0
 _GO_DOWN_S = 15.0
 _NAME_CHARS = 64
-# What must not travel from the caller's environment into the agent's: another job's marks and our own.
-_NOT_HANDED_ON = frozenset(
-    {kernel.MARK, kernel.BORDER, "CODEX_AGENT_JOB_ID", "CODEX_AGENT_STATUS", "CODEX_AGENT_ERROR"}
-)
+# What an agent that stays does unless told otherwise: somebody can answer it.
+_ASKS = "on-request"
 
 
 @dataclass(slots=True)
@@ -54,6 +60,10 @@ class StartOptions:
     timeout_s: float | None = None
     max_time_s: float | None = None
     notify_on_complete: str | None = None
+    interactive: bool = False
+    plain: bool = False
+    approval: str | None = None
+    idle_exit_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -86,28 +96,8 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
     limit = codex.MAX_PROMPT_CHARS
     built = prompt.build(options.prompt, cwd=cwd, globs=options.files, use_map=options.use_map, limit=limit)
     prompt.check_length(built.text, limit)
-    wanted = codex.ExecOptions(
-        cwd=cwd,
-        sandbox=settings.sandbox,
-        model=settings.model,
-        reasoning=settings.reasoning,
-        add_dirs=[_folder(path, "--add-dir") for path in options.add_dirs],
-        images=[os.path.abspath(path) for path in options.images],
-        profile=options.profile,
-        config=options.config,
-        output_schema=options.output_schema and os.path.abspath(options.output_schema),
-        skip_git_repo_check=options.skip_git_repo_check,
-    )
-    codex.check_files(wanted)
-    codex.check_repository(wanted)
-    codex_home = _codex_home(environ)
-    found = codex.find(settings.codex, environ, cache_dir(environ))
-    if options.profile:
-        codex.check_profile(options.profile, codex_home, found.version)
-    if settings.reasoning:
-        codex.check_reasoning(found, settings.reasoning, environ)
     request = Request(
-        mode="exec",
+        mode="interactive" if options.interactive else "exec",
         prompt_head=options.prompt[:PROMPT_HEAD_CHARS],
         prompt_chars=len(built.text),
         cwd=cwd,
@@ -118,10 +108,28 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
         timeout_s=settings.timeout_min * 60,
         max_time_s=settings.max_time_min * 60,
         notify_on_complete=notify,
-        argv=codex.exec_argv(found, wanted),
-        codex_version=found.version,
-        codex_home=codex_home,
+        add_dirs=[_folder(path, "--add-dir") for path in options.add_dirs],
+        images=[os.path.abspath(path) for path in options.images],
+        profile=options.profile,
+        config=options.config,
+        output_schema=options.output_schema and os.path.abspath(options.output_schema),
+        skip_git_repo_check=options.skip_git_repo_check,
+        codex_home=_codex_home(environ),
     )
+    wanted = exec_options(request)
+    codex.check_files(wanted)
+    if not options.interactive:
+        codex.check_repository(wanted)
+    found = codex.find(settings.codex, environ, cache_dir(environ))
+    request.codex_version = found.version
+    if options.profile:
+        codex.check_profile(options.profile, request.codex_home, found.version)
+    if settings.reasoning:
+        codex.check_reasoning(found, settings.reasoning, environ)
+    if options.interactive:
+        _make_interactive(request, options, settings, found, environ)
+    else:
+        request.argv = codex.exec_argv(found, wanted)
     return Plan(
         request,
         name,
@@ -131,13 +139,73 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
     )
 
 
+def exec_options(request: Request) -> codex.ExecOptions:
+    """What `codex exec` is to be told of this request."""
+    return codex.ExecOptions(
+        cwd=request.cwd,
+        sandbox=request.sandbox,
+        model=request.model,
+        reasoning=request.reasoning,
+        add_dirs=request.add_dirs,
+        images=request.images,
+        profile=request.profile,
+        config=request.config,
+        output_schema=request.output_schema,
+        skip_git_repo_check=request.skip_git_repo_check,
+    )
+
+
+def _make_interactive(
+    request: Request,
+    options: StartOptions,
+    settings: Settings,
+    found: codex.Codex,
+    environ: Mapping[str, str],
+) -> None:
+    """Completes the request for an agent that stays."""
+    if options.output_schema is not None:
+        raise UsageError("--output-schema is for agents that do their task and end.", "Leave one of them out.")
+    if not options.plain and not codex.has_channel(found.version):
+        raise MissingProgram(
+            f"Codex {found.version} cannot be driven from outside (0.133.0 and later can): {found.path}",
+            "Use the bundled one (pip install 'codex-agent[codex]', CODEX_AGENT_CODEX), or add --plain.",
+            path=found.path,
+        )
+    request.driver = "plain" if options.plain else "channel"
+    request.approval = codex.approval_word(
+        _ASKS if options.approval is None else options.approval, found, plain=options.plain
+    )
+    idle_exit_s = settings.idle_grace_s if settings.idle_detection else 0.0
+    request.idle_exit_s = idle_exit_s if options.idle_exit_s is None else options.idle_exit_s
+    request.argv, request.viewer_argv = interactive_argv(request, found, environ)
+
+
+def interactive_argv(
+    request: Request, found: codex.Codex, environ: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
+    """The command lines of an agent that stays: app-server and TUI; of a plain one, the TUI's alone."""
+    wanted = codex.InteractiveOptions(
+        cwd=request.cwd,
+        sandbox=request.sandbox,
+        approval=request.approval,
+        model=request.model,
+        reasoning=request.reasoning,
+        add_dirs=request.add_dirs,
+        images=request.images,
+        profile=request.profile,
+        config=request.config,
+    )
+    if request.driver == "plain":
+        return codex.plain_argv(found, wanted, environ), []
+    server = codex.server_argv(found, wanted, environ, LISTEN)
+    return server, codex.viewer_argv(found, wanted, environ, LISTEN, THREAD)
+
+
 def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str, str]) -> Job:
     """Starts the job and returns it once Codex runs. Raises what says why not, and then no job is left."""
     tmux.version(environ)
     store.prepare()
     job_id, lock = store.reserve()
-    session = f"{settings.tmux_prefix}-{job_id}"
-    socket: str | None = None
     try:
         store.write(job_id, ".prompt", planned.prompt.text.encode("utf-8", "surrogatepass"))
         record = Record(
@@ -146,23 +214,14 @@ def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str,
             name=planned.name,
             created_at=stamp(),
             mark=f"{job_id}.{os.urandom(16).hex()}",
-            tmux_session=session,
+            tmux_session=f"{settings.tmux_prefix}-{job_id}",
             request=planned.request,
             facts=Facts(warnings=list(planned.notices)),
         )
         _save_new(store, record)
-        with handshake.Offer(store.temporary(job_id, "sock")) as offer:
-            argv = [sys.executable, "-I", "-S", "-E", _guardian(), store.home, job_id, offer.path]
-            socket = tmux.open_session(settings.tmux_socket, environ, session, argv, planned.request.cwd)
-            where = socket
-            launch = handshake.Launch(
-                planned.request.argv, planned.request.cwd, _environment(planned, environ), _umask()
-            )
-            reply = offer.serve(launch, lock, lambda: tmux.has_session(where, session), _COME_UP_S)
-        if not reply.get("ok"):
-            raise StartFailed(str(reply.get("message")), reply.get("hint"))
-    except BaseException as error:
-        _undo(store, job_id, lock, socket, session, error)
+        launch(store, record, lock, planned.found, settings, environ)
+    except BaseException:
+        _undo(store, job_id, lock)
         raise
     os.close(lock)
     return job_view(store.load(job_id), alive=True, now=time.time())
@@ -184,19 +243,8 @@ def _save_new(store: Store, record: Record) -> None:
         store.save(record)
 
 
-def _undo(store: Store, job_id: str, lock: int, socket: str | None, session: str, error: BaseException) -> None:
-    """Takes back a start that failed: its session, its processes, its files."""
-    if isinstance(error, StartFailed):
-        told = _last_words(store, job_id)
-        if told:
-            error.message = f"{error.message} {told}"
-            error.args = (error.message,)
-    if socket is not None:
-        with contextlib.suppress(CodexAgentError):
-            tmux.kill_session(socket, session)
-    with contextlib.suppress(CodexAgentError):
-        mark = store.load(job_id).mark
-        kernel.sweep(lambda: kernel.marked(mark))
+def _undo(store: Store, job_id: str, lock: int) -> None:
+    """Takes back a start that failed: its files, once its processes are gone."""
     os.close(lock)
     deadline = time.monotonic() + _GO_DOWN_S
     while store.is_alive(job_id) and time.monotonic() < deadline:
@@ -206,37 +254,6 @@ def _undo(store: Store, job_id: str, lock: int, socket: str | None, session: str
         # just be writing down the end of this job, and must not bring the record back.
         with contextlib.suppress(StoreUnwritable), store.settling():
             store.delete(job_id)
-
-
-def _last_words(store: Store, job_id: str) -> str:
-    try:
-        with open(store.path(job_id, ".stderr"), encoding="utf-8", errors="replace") as file:
-            lines = file.read().strip().splitlines()
-    except FileNotFoundError:
-        return ""
-    return lines[-1] if lines else ""
-
-
-def _guardian() -> str:
-    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "guardian.py")
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)  # there is no way to look without touching
-    os.umask(mask)
-    return mask
-
-
-def _environment(planned: Plan, environ: Mapping[str, str]) -> dict[str, str]:
-    env = {
-        key: value
-        for key, value in environ.items()
-        if key not in _NOT_HANDED_ON and _is_text(key) and _is_text(value)
-    }
-    env.update(planned.found.env)
-    if planned.found.path_dirs:
-        env["PATH"] = os.pathsep.join([*planned.found.path_dirs, env.get("PATH", os.defpath)])
-    return env
 
 
 def _not_there(command: list[str] | None, cwd: str, environ: Mapping[str, str]) -> list[str]:
@@ -254,15 +271,10 @@ def _left_out(environ: Mapping[str, str]) -> list[str]:
     With a single one of them in its environment Codex (0.104 to 0.169) panics at every command of the agent, says
     so on stderr only, and calls the turn completed.
     """
-    names = sorted(name for name, value in environ.items() if not (_is_text(name) and _is_text(value)))
+    names = sorted(name for name, value in environ.items() if not (is_text(name) and is_text(value)))
     if not names:
         return []
     return [f"Left out of the agent's environment (not UTF-8): {', '.join(map(ascii, names))}."]
-
-
-def _is_text(text: str) -> bool:
-    # Bytes that are not UTF-8 stand in Python's environ as lone surrogates.
-    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _codex_home(environ: Mapping[str, str]) -> str:

@@ -19,26 +19,13 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import asdict, fields
-from time import monotonic, sleep, strptime
-from typing import Any, TypeVar, get_args
+from dataclasses import asdict
+from time import monotonic, sleep
+from typing import Any
 
+from codex_agent.decoding import decode
 from codex_agent.errors import AmbiguousId, JobNotFound, RecordTooNew, RecordUnreadable, StoreUnwritable
-from codex_agent.model import (
-    RECORD_VERSION,
-    Facts,
-    Mode,
-    Problem,
-    Process,
-    Record,
-    Request,
-    Tokens,
-    Turn,
-    TurnMark,
-    stamp,
-)
-
-T = TypeVar("T")
+from codex_agent.model import RECORD_VERSION, Problem, Record, stamp
 
 ID_CHARS = 8
 # A reader that settles sweeps for 5 s at most; one that takes much longer has been stopped.
@@ -46,22 +33,19 @@ _SETTLE_S, _SETTLE_LOOK_S = 10.0, 0.01
 _LIST = "codex-agent jobs --all lists every job."
 _HEX = frozenset("0123456789abcdef")
 # Every file a job may have; what `delete` removes.
-SUFFIXES = (".json", ".events.jsonl", ".prompt", ".log", ".jsonl", ".stderr", ".result", ".lock")
-_NESTED = {"tokens": Tokens, "supervisor": Process, "codex": Process, "turn": Turn, "rollout_turn": Turn}
-
-_NONE = type(None)
-# What each annotation of the recorded dataclasses allows in JSON. A new kind of field fails here at once.
-_TYPES: dict[str, Any] = {
-    "str": str,
-    "int": int,
-    "float": (int, float),
-    "str | None": (str, _NONE),
-    "int | None": (int, _NONE),
-    "float | None": (int, float, _NONE),
-    "list[str]": list,
-    "list[str] | None": (list, _NONE),
-}
-_WORDS: dict[str, Any] = {"Mode": get_args(Mode), "TurnMark | None": (*get_args(TurnMark), None)}
+SUFFIXES = (
+    ".json",
+    ".events.jsonl",
+    ".prompt",
+    ".log",
+    ".jsonl",
+    ".stderr",
+    ".result",
+    ".queue",
+    ".sock",
+    ".app",
+    ".lock",
+)
 
 
 class Store:
@@ -170,7 +154,7 @@ class Store:
         if version != RECORD_VERSION:
             raise _unreadable(file, job_id, f"its version is {version!r}")
         try:
-            record = _decode(data)
+            record = decode(data)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise _unreadable(file, job_id, f"{type(error).__name__}: {error}") from error
         if record.id != job_id:
@@ -236,6 +220,14 @@ class Store:
 
     def delete(self, job_id: str) -> None:
         """Removes every file of a job, the record last but one, so that a half-done delete is still listed."""
+        import shutil  # late: the supervisor, which loads this module too, never needs it
+
+        try:
+            shutil.rmtree(self.path(job_id, ".messages"))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise _unwritable(self.path(job_id, ".messages"), error) from error
         try:
             for suffix in (*[s for s in SUFFIXES if s not in (".json", ".lock")], ".json", ".lock"):
                 with contextlib.suppress(FileNotFoundError):
@@ -243,7 +235,41 @@ class Store:
         except OSError as error:
             raise _unwritable(self.path(job_id, ".json"), error) from error
 
+    def put_message(self, job_id: str, name: str, text: str) -> str:
+        """Keeps a message that is too long to be said; its path. Raises StoreUnwritable."""
+        folder = self.path(job_id, ".messages")
+        target = os.path.join(folder, f"{name}.txt")
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with open(handle, "wb") as file:
+                file.write(text.encode("utf-8", "surrogatepass"))
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _unwritable(target, error) from error
+        return target
+
     # ---- life ----
+
+    def relock(self, job_id: str, timeout_s: float = 2.0) -> int | None:
+        """The lock of an ended job, held; None if it lives again. The caller owns the descriptor.
+
+        Readers share the lock for an instant, so a refusal means little until it lasts.
+        """
+        try:
+            handle = os.open(self.path(job_id, ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _unwritable(self.path(job_id, ".lock"), error) from error
+        deadline = monotonic() + timeout_s
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return handle
+            except BlockingIOError:
+                if monotonic() >= deadline or self.load(job_id).facts.ended_at is None:
+                    os.close(handle)
+                    return None
+                sleep(_SETTLE_LOOK_S)
 
     def is_alive(self, job_id: str) -> bool:
         """Whether the job's supervisor (or the ``start`` that is making it) lives: whether its lock is held."""
@@ -313,64 +339,6 @@ def _lock_within(handle: int, seconds: float, folder: str) -> None:
 def is_id(text: str) -> bool:
     """Whether this has the form of a job id."""
     return len(text) == ID_CHARS and _HEX.issuperset(text)
-
-
-def _decode(data: dict[str, Any]) -> Record:
-    return Record(
-        version=data["version"],
-        id=_text(data["id"]),
-        name=None if data.get("name") is None else _text(data["name"]),
-        created_at=_time(data["created_at"]),
-        mark=_text(data["mark"]),
-        tmux_session=_text(data["tmux_session"]),
-        request=_fill(Request, data["request"]),
-        facts=_fill(Facts, data["facts"]),
-    )
-
-
-def _fill(kind: type[T], data: dict[str, Any]) -> T:
-    """A dataclass from its JSON object; keys this version does not know are passed over."""
-    if not isinstance(data, dict):
-        raise TypeError(f"{kind.__name__.lower()} should be an object, is {data!r}")
-    values: dict[str, Any] = {}
-    for item in fields(kind):  # type: ignore[arg-type]
-        if item.name not in data:
-            continue
-        value = data[item.name]
-        wanted = str(item.type)
-        nested = _NESTED.get(item.name)
-        if nested is not None:
-            value = None if value is None and wanted.endswith("| None") else _fill(nested, value)
-        elif not _fits(wanted, value):
-            raise TypeError(f"{item.name} should be {wanted}, is {value!r}")
-        elif item.name.endswith("_at") and value is not None:
-            _time(value)
-        values[item.name] = value
-    return kind(**values)
-
-
-def _fits(wanted: str, value: Any) -> bool:
-    if wanted in _WORDS:
-        return value in _WORDS[wanted]
-    if isinstance(value, list) and not all(isinstance(one, str) for one in value):
-        return False
-    # For Python a bool is an int; no field is a bool.
-    return isinstance(value, _TYPES[wanted]) and not isinstance(value, bool)
-
-
-def _time(value: Any) -> str:
-    """One of our stamps (``model.stamp``). Raises TypeError or ValueError."""
-    text = _text(value)
-    strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
-    if len(text) != 24 or text[19] != "." or not text[20:23].isdecimal() or text[23] != "Z":
-        raise ValueError(f"a time expected, found {text!r}")
-    return text
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"text expected, found {value!r}")
-    return value
 
 
 def _unreadable(file: str, job_id: str, why: str) -> RecordUnreadable:

@@ -1,8 +1,9 @@
-"""Owns one running job: starts Codex, folds what it says into the record, ends it, writes down how it ended.
+"""Owns one running job: has Codex started and driven, keeps the record, ends it, writes down how it ended.
 
 Runs in the job's tmux pane as the child of the guardian, holds the job's lock for its whole life and is the only
-writer of the record meanwhile. Loads nothing but the standard library and light modules of ours (it must stay
-small: there may be a hundred). Must never decide what the facts mean; ``verdict.py`` does.
+writer of the record meanwhile. How Codex is talked to is its driver's (``drivers/``); who asks from outside comes
+to its desk (``desk.py``). Loads nothing but the standard library and light modules of ours (it must stay small:
+there may be a hundred). Must never decide what the facts mean; ``verdict.py`` does.
 """
 
 from __future__ import annotations
@@ -16,21 +17,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from codex_agent import execstream, handshake, kernel, linger, notify, rollouts
-from codex_agent.child import Child
+from codex_agent import drivers, handshake, kernel, linger, notify, rollouts
 from codex_agent.codex.failures import telling_stderr_line
+from codex_agent.desk import Desk
 from codex_agent.errors import CodexAgentError, StoreUnwritable
-from codex_agent.model import Record, stamp
+from codex_agent.model import Record, Request, stamp
 from codex_agent.outputs import Outputs
-from codex_agent.render import closing, event_text, opening
+from codex_agent.render import closing, opening
 from codex_agent.settle import take_rollout
 from codex_agent.store import Store
-from codex_agent.verdict import job_view
+from codex_agent.verdict import job_view, judge
 
 _SAVE_EVERY_S = 0.25
-_ROLLOUT_SOON_S = 0.2  # after an event of the stream: the rollout's line for it follows within that
-_ROLLOUT_IDLE_S = 3.0  # when nothing came on the stream: one stat per look
-_LINE_LIMIT = 1 << 26
+_ROLLOUT_SOON_S = 0.2  # after something Codex said: the rollout's line for it follows within that
+_ROLLOUT_IDLE_S = 3.0  # when nothing came: one stat per look
 _DISK_RETRY_S = 1.0
 _STOP_SIGNALS = {
     signal.SIGTERM: "killed",
@@ -38,6 +38,8 @@ _STOP_SIGNALS = {
     signal.SIGINT: "interrupted",
     signal.SIGQUIT: "interrupted",
 }
+# What a watched descriptor calls; False when it has ended and is to be watched no more.
+Ready = Callable[[], bool]
 
 
 class Supervisor:
@@ -49,9 +51,10 @@ class Supervisor:
         self.facts = record.facts
         self.launch = launch
         self.lock = lock
-        self.outputs = Outputs(store, record.id, self.warn)
-        self._line = bytearray()
-        self._strange_lines = 0
+        self.outputs = Outputs(store, record.id, self.warn, pane=record.request.mode == "exec")
+        self.driver = drivers.make(self)
+        self._poller = select.poll()
+        self._watched: dict[int, Ready] = {}
         self._reader: rollouts.Reader | None = None
         self._signals: list[int] = []
         now = time.monotonic()
@@ -61,28 +64,16 @@ class Supervisor:
 
     # ---- start ----
 
-    def launch_codex(self) -> None:
-        """Starts Codex with the prompt on its stdin. Raises OSError if it cannot be run."""
+    def begin(self) -> int:
+        """Starts Codex on its turn; its pid. Raises OSError or CodexAgentError, and then there is no agent."""
         wake_read, wake_write = os.pipe()
         for end in (wake_read, wake_write):
             os.set_blocking(end, False)
-        self._wake = wake_read
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        self.watch(wake_read, lambda: self._awake(wake_read))
         for number in (*_STOP_SIGNALS, signal.SIGCHLD):
             signal.signal(number, lambda got, _: self._signals.append(got))
-        mine = {
-            kernel.MARK: self.record.mark,
-            "CODEX_AGENT_JOB_ID": self.record.id,
-            **{key: os.environ[key] for key in ("TMUX", "TMUX_PANE") if key in os.environ},
-        }
-        stdin = self.store.path(self.record.id, ".prompt")
-        env = {**self.launch.env, **mine}
-        self.child = Child(self.launch, env, stdin, self._on_stdout, self.outputs.stderr)
-        facts = self.facts
-        facts.codex = self.child.identity
-        facts.started_at = facts.last_activity_at = stamp()
-        self.store.save(self.record)
-        self.note("started", pid=self.child.identity.pid)
+        self.desk = Desk(self, self.driver)
         request = self.record.request
         self.outputs.show(
             opening(
@@ -91,57 +82,94 @@ class Supervisor:
                 request.codex_version,
                 request.sandbox,
                 request.cwd,
-                request.prompt_head + ("..." if request.prompt_chars > len(request.prompt_head) else ""),
+                _shown_prompt(request),
             )
         )
+        pid = self.driver.launch()
+        facts = self.facts
+        facts.started_at = facts.started_at or stamp()
+        facts.last_activity_at = stamp()
+        self.store.save(self.record)
+        self.note("started", pid=pid)
+        return pid
+
+    def environment(self) -> dict[str, str]:
+        """What Codex gets: the caller's, the job's mark, and the pane it is in."""
+        mine = {
+            kernel.MARK: self.record.mark,
+            "CODEX_AGENT_JOB_ID": self.record.id,
+            **{key: os.environ[key] for key in ("TMUX", "TMUX_PANE") if key in os.environ},
+        }
+        return {**self.launch.env, **mine}
 
     # ---- the long middle ----
 
     def run(self) -> None:
         """Follows Codex until it has ended."""
-        poller = select.poll()
-        poller.register(self._wake, select.POLLIN)
-        for pipe in self.child.pipes:
-            poller.register(pipe, select.POLLIN)
-        while self.child.exit_status is None:
-            for handle, _ in poller.poll(max(0.0, self._next_due() - time.monotonic()) * 1000):
-                if handle == self._wake:
-                    with contextlib.suppress(BlockingIOError):
-                        os.read(self._wake, 4096)
-                elif not self.child.read(handle):
-                    poller.unregister(handle)
-            self._on_signals()
-            self._on_time()
+        while True:
+            while not self.driver.over:
+                for handle, _ in self._poller.poll(max(0.0, self._next_due() - time.monotonic()) * 1000):
+                    ready = self._watched.get(handle)
+                    if ready is not None and not ready():
+                        self.unwatch(handle)
+                self._on_signals()
+                self._on_time()
+            self.driver.collect()
+            if self.facts.stop_reason is not None or not self.driver.again():
+                return
+
+    def watch(self, handle: int, ready: Ready) -> None:
+        """Calls ``ready`` whenever this descriptor can be read."""
+        self._watched[handle] = ready
+        self._poller.register(handle, select.POLLIN)
+
+    def unwatch(self, handle: int) -> None:
+        """No more of that. Nothing happens if it is not watched."""
+        if self._watched.pop(handle, None) is not None:
+            self._poller.unregister(handle)
+
+    def _awake(self, handle: int) -> bool:
+        with contextlib.suppress(BlockingIOError):
+            os.read(handle, 4096)
+        return True
 
     def _next_due(self) -> float:
         due = [self._next_rollout]
         if self._dirty:
             due.append(self._next_save)
-        if self.child.next_step_at is not None:
-            due.append(self.child.next_step_at)
-        elif self.facts.stop_reason is None:
+        wanted = self.driver.due()
+        if wanted is not None:
+            due.append(wanted)
+        if self.facts.stop_reason is None:
             due.extend(at for at, _ in self._timeouts())
         return min(due)
 
     def _timeouts(self) -> list[tuple[float, str]]:
         request = self.record.request
         limits = []
-        if request.timeout_s:
+        if request.timeout_s and self.at_work:
             limits.append((self._worked + request.timeout_s, "timeout_inactivity"))
         if request.max_time_s:
             limits.append((self._started + request.max_time_s, "timeout_total"))
         return limits
 
+    @property
+    def at_work(self) -> bool:
+        """Whether the agent has something to do: one that waits for somebody cannot be inactive."""
+        facts = self.facts
+        if self.record.request.mode == "exec":
+            return True
+        return facts.turn.state == "open" and not facts.waiting and not facts.waiting_flags
+
     def _on_time(self) -> None:
         now = time.monotonic()
         if now >= self._next_rollout:
-            self._look_at_rollout()
+            self.look_at_rollout()
             self._next_rollout = now + _ROLLOUT_IDLE_S
+        self.driver.on_time(now)
         if self._dirty and now >= self._next_save:
             self._save()
         if self.facts.stop_reason is not None:
-            if self.child.next_step_at is not None and now >= self.child.next_step_at and not self.child.insist():
-                self.warn("Codex did not end even after SIGKILL.")
             return
         for at, reason in self._timeouts():
             if now >= at:
@@ -152,7 +180,8 @@ class Supervisor:
         while self._signals:
             number = self._signals.pop(0)
             if number == signal.SIGCHLD:
-                self.child.reap()
+                for pid, status in kernel.reap():
+                    self.driver.reaped(pid, status)
             else:
                 self.stop(_STOP_SIGNALS[signal.Signals(number)])
 
@@ -163,54 +192,28 @@ class Supervisor:
         self.facts.stop_reason = reason
         self.note("stopping", reason=reason)
         self._save()
-        self.child.insist()
+        self.driver.insist()
 
-    # ---- what Codex says ----
+    # ---- what drivers say ----
 
-    def _on_stdout(self, data: bytes) -> None:
-        self.facts.stdout_bytes += len(data)
-        self.outputs.raw(data)
-        self._line += data
-        if b"\n" not in data:
-            if len(self._line) > _LINE_LIMIT:
-                self._line.clear()
-                self.warn("A line of Codex's event stream was too long and was passed over.")
-            return
-        *lines, rest = bytes(self._line).split(b"\n")
-        self._line = bytearray(rest)
-        for line in lines:
-            event = execstream.parse(line)
-            if event is not None:
-                self._take(event)
-            elif line.strip():
-                self._strange_lines += 1
+    def worked(self) -> None:
+        """Codex did something that was work."""
+        self._worked = time.monotonic()
+        self.facts.last_activity_at = stamp()
 
-    def _take(self, event: dict[str, Any]) -> None:
-        was_reconnecting = self.facts.reconnecting
-        try:
-            execstream.fold(self.facts, event, stamp(), self.record.request.cwd)
-            self.outputs.show(event_text(event, self.record.request.cwd))
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            # A shape nobody has seen yet must not end the job; it is in the .jsonl for whoever looks into it.
-            self.warn(f"An event of type {event['type']} could not be read ({type(error).__name__}: {error}).")
-        now = time.monotonic()
-        if self.facts.reconnecting is None:
-            self._worked = now
-        self._next_rollout = min(self._next_rollout, now + _ROLLOUT_SOON_S)
-        self._mark_dirty()
-        kind = event["type"]
-        if kind == "thread.started":
-            self.note("thread", thread_id=self.facts.thread_id)
-        elif kind == "turn.started":
-            self.note("turn_started", count=self.facts.turn.count)
-        elif kind in ("turn.completed", "turn.failed"):
-            self.note("turn_ended", state=self.facts.turn.state, error=self.facts.turn.error)
-        elif kind == "error" and was_reconnecting is None:
-            self.note("reconnecting", reason=self.facts.reconnecting)
-        if kind == "error" or kind.startswith("turn.") or kind == "thread.started":
+    def changed(self, *, at_once: bool = False) -> None:
+        """The facts changed; they are saved soon, or now. Whoever waits for that hears of it afterwards."""
+        self._dirty = True
+        if at_once:
             self._save()
+            self.desk.look()
 
-    def _look_at_rollout(self) -> None:
+    def rollout_soon(self) -> None:
+        """The rollout will have more in a moment."""
+        self._next_rollout = min(self._next_rollout, time.monotonic() + _ROLLOUT_SOON_S)
+
+    def look_at_rollout(self) -> None:
+        """Reads what is new in the rollout into the facts."""
         facts = self.facts
         if facts.thread_id is None:
             return
@@ -221,7 +224,7 @@ class Supervisor:
                     return
                 facts.rollout = path
                 self._reader = rollouts.Reader(path, thread_id=facts.thread_id)
-                self._mark_dirty()
+                self._dirty = True
             changed = self._reader.read_new()
         except (OSError, CodexAgentError):
             # Archived, compressed or removed under us; where it is now is found at the next look.
@@ -230,33 +233,26 @@ class Supervisor:
         if changed:
             take_rollout(facts, self._reader.state)
             if facts.reconnecting is None:
-                self._worked = time.monotonic()
-                facts.last_activity_at = stamp()
-            self._mark_dirty()
+                self.worked()
+            self._dirty = True
 
     # ---- the end ----
 
     def finish(self) -> None:
         """Collects what is left, of output and of processes, and writes the end. Then the lock is free."""
         facts = self.facts
-        assert self.child.exit_status is not None
-        code = os.waitstatus_to_exitcode(self.child.exit_status)
-        facts.exit_code, facts.exit_signal = (code, None) if code >= 0 else (None, -code)
         facts.exited_at = stamp()
+        self.desk.close()
         left = kernel.sweep(lambda: kernel.descendants(os.getpid()))
         if not kernel.LINUX:
             # Without a subreaper an orphan is nobody's descendant any more.
             left += kernel.sweep(lambda: kernel.marked(self.record.mark))
         if left:
             self.warn(f"Could not end pid {', '.join(str(process.pid) for process in left)}.")
-        self.child.drain()
-        if self._line:
-            self._on_stdout(b"\n")
-        self._look_at_rollout()
-        if self._strange_lines:
-            self.warn(f"{self._strange_lines} lines of Codex's event stream could not be read.")
+        self.look_at_rollout()
         if self._reader is not None and self._reader.bad_lines:
             self.warn(f"{self._reader.bad_lines} lines of the rollout could not be read.")
+        facts.waiting, facts.waiting_flags = [], []
         facts.stderr_bytes = self.outputs.stderr_bytes
         facts.last_stderr = telling_stderr_line(self.outputs.stderr_tail())
         if facts.turn.state == "completed" and facts.last_message is not None:
@@ -287,6 +283,11 @@ class Supervisor:
 
     # ---- small things ----
 
+    @property
+    def turn_state(self) -> str | None:
+        """What the agent does now, by the one who decides that."""
+        return judge(self.facts, alive=True, mode=self.record.request.mode).turn_state
+
     def note(self, kind: str, **data: Any) -> None:
         """An event; a full disk loses the line, not the job."""
         try:
@@ -298,10 +299,7 @@ class Supervisor:
         """Something that decides nothing, for the record's ``warnings``."""
         if text not in self.facts.warnings:
             self.facts.warnings.append(text)
-            self._mark_dirty()
-
-    def _mark_dirty(self) -> None:
-        self._dirty = True
+            self._dirty = True
 
     def _save(self) -> None:
         self._next_save = time.monotonic() + _SAVE_EVERY_S
@@ -310,6 +308,13 @@ class Supervisor:
             self._dirty = False
         except StoreUnwritable:
             self._next_save += _DISK_RETRY_S
+
+
+def _shown_prompt(request: Request) -> str | None:
+    """The prompt's beginning; the channel tells all of it, as the first thing somebody said."""
+    if request.mode == "interactive":
+        return None
+    return request.prompt_head + ("..." if request.prompt_chars > len(request.prompt_head) else "")
 
 
 def main(home: str, job_id: str, socket_path: str) -> int:
@@ -327,18 +332,17 @@ def main(home: str, job_id: str, socket_path: str) -> int:
     facts.tmux_socket = os.environ.get("TMUX", "").rsplit(",", 2)[0] or None
     try:
         supervisor = Supervisor(store, record, launch, lock)
-        supervisor.launch_codex()
+        pid = supervisor.begin()
     except CodexAgentError as error:
-        if facts.codex is not None:
-            supervisor.child.abandon()
+        kernel.sweep(lambda: kernel.descendants(os.getpid()))
         handshake.answer(connection, {"ok": False, **error.to_json()})
         return 0
     except OSError as error:
+        kernel.sweep(lambda: kernel.descendants(os.getpid()))
         message = f"Codex could not be run: {error}"
         handshake.answer(connection, {"ok": False, "code": "spawn_failed", "message": message, "hint": None})
         return 0
-    assert facts.codex is not None
-    handshake.answer(connection, {"ok": True, "pid": facts.codex.pid})
+    handshake.answer(connection, {"ok": True, "pid": pid})
     supervisor.run()
     supervisor.finish()
     notify.run(store, record, launch.env)

@@ -13,9 +13,9 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from codex_agent.errors import MissingProgram, TmuxFailed
+from codex_agent.errors import BadState, MissingProgram, TmuxFailed
 
 if TYPE_CHECKING:
     from libtmux import Server
@@ -34,6 +34,9 @@ _NO_SERVER = (
 )
 # "no current target": the server has no session at all and is about to end.
 _NO_SESSION = ("can't find session", "session not found", "no current target")
+# What tmux itself writes into lines it was asked to color (and OSC 8 links from 3.4 on).
+_SGR = re.compile(r"\x1b\[[0-9;:]*m|\x1b\]8;[^\x1b]*\x1b\\")
+_PLAIN = "\x1b[0m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,24 @@ def open_session(wanted: str | None, environ: Mapping[str, str], name: str, argv
     return str(done.stdout[0])
 
 
+def reopen_session(socket: str, name: str, argv: Sequence[str], cwd: str) -> None:
+    """Runs ``argv`` in the pane of a session that is still there, in place of what is in it. Raises TmuxFailed.
+
+    Whoever looks at it sees what comes next.
+    """
+    done = _server(socket).cmd(
+        "respawn-pane",
+        "-k",
+        *("-t", f"={name}:"),
+        *("-e", "CODEX_AGENT_MARK="),
+        *("-c", _word(cwd.replace("#", "##"))),
+        "--",
+        *map(_word, argv),
+    )
+    if done.returncode != 0:
+        raise TmuxFailed(f"tmux could not use session {name} again: {' '.join(done.stderr)}", session=name)
+
+
 def has_session(socket: str, name: str) -> bool:
     """Whether the session exists. Raises TmuxFailed if tmux cannot tell."""
     done = _server(socket).cmd("has-session", "-t", f"={name}")
@@ -174,6 +195,103 @@ def _from_pane(socket: str, *words: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout if done.returncode == 0 else ""
+
+
+def pane_title(socket: str, name: str) -> str | None:
+    """The title the program in the session's pane has set; None if the session is gone or cannot be asked."""
+    # With the pane's id, which is empty where there is none: tmux fails for no target here.
+    told = _from_pane(socket, "display-message", "-p", "-t", f"={name}:", "#{pane_id} #{pane_title}")
+    pane, _, title = told.removesuffix("\n").partition(" ")
+    return title if pane else None
+
+
+def send_keys(socket: str, name: str, keys: Sequence[str], literal: bool = False) -> None:
+    """Sends keys by tmux's names for them (``Enter``, ``C-c``); a word that is no name is typed.
+
+    ``literal``: every word is typed. Leaves copy mode first: there, keys would never reach the program. Raises
+    BadState if the session is gone, TmuxFailed if tmux refuses. Without libtmux.
+    """
+    words = ["-l"] if literal else []
+    _to_pane(socket, name, *_leave_modes(name), "send-keys", "-t", f"={name}:", *words, "--", *map(_word, keys))
+
+
+def paste(socket: str, name: str, text_file: str) -> None:
+    """Pastes a file's text, bracketed if the program wants that, and presses Enter, as one act.
+
+    The text goes as it is: what ends a bracketed paste (``ESC [ 201 ~``) is the caller's to keep out. Raises
+    BadState if the session is gone, TmuxFailed if tmux refuses (also an empty text), OSError if there is no such
+    file. Without libtmux.
+    """
+    buffer = f"{name}-{os.urandom(8).hex()}"
+    target = f"={name}:"
+    with open(text_file, "rb") as file:  # on stdin, since tmux expands formats in a path
+        try:
+            _to_pane(
+                socket,
+                name,
+                *("load-buffer", "-b", buffer, "-", ";"),
+                *_leave_modes(name),
+                *("paste-buffer", "-p", "-d", "-b", buffer, "-t", target, ";"),
+                *("send-keys", "-t", target, "Enter"),
+                stdin=file.fileno(),
+            )
+        except (BadState, TmuxFailed):
+            _from_pane(socket, "delete-buffer", "-b", buffer)
+            raise
+
+
+def _leave_modes(name: str) -> list[str]:
+    return ["copy-mode", "-q", "-t", f"={name}:", ";"]
+
+
+def _to_pane(socket: str, name: str, *words: str, stdin: int = subprocess.DEVNULL) -> None:
+    """Has tmux do something to the session's pane. Raises BadState if there is none, TmuxFailed if it refuses."""
+    try:
+        done = subprocess.run(
+            ["tmux", "-S", socket, *words],
+            stdin=stdin,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=30,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise TmuxFailed(f"tmux could not be asked about session {name}: {error}", session=name) from error
+    if done.returncode != 0:
+        _refused(socket, name, done.stderr.strip())
+
+
+def _refused(socket: str, name: str, told: str) -> NoReturn:
+    if any(words in told for words in (*_NO_SESSION, *_NO_SERVER)):
+        raise BadState(f"Session {name} is gone.", "codex-agent sessions lists those there are.", session=name)
+    raise TmuxFailed(f"tmux refused at session {name}: {told}", f"Its socket is {socket}.", session=name)
+
+
+def screen(socket: str, name: str, lines: int | None, colors: bool) -> list[str]:
+    """What the session's pane shows, as tmux renders it: at most the last ``lines``, oldest first.
+
+    With what has scrolled off the top (all of it for None), without the empty lines at the bottom. A program on
+    the alternate screen has no scrollback. ``colors`` keeps SGR sequences, each line complete in itself at the
+    cut and at the end. Raises BadState if the session is gone, TmuxFailed if tmux cannot tell.
+    """
+    # The visible lines come on top of the count: some at the bottom may be empty.
+    start = "-" if lines is None else f"-{lines}"
+    words = ["capture-pane", "-p", *(["-e"] if colors else []), "-S", start, "-t", f"={name}:"]
+    done = _server(socket).cmd(*words)
+    if done.returncode != 0:
+        _refused(socket, name, " ".join(done.stderr))
+    shown: list[str] = list(done.stdout)
+    while shown and not _SGR.sub("", shown[-1]).strip():
+        shown.pop()
+    if lines is not None and len(shown) > lines:
+        cut = shown[:-lines]
+        shown = shown[-lines:]
+        # tmux tells a color once, where it begins: what is still on at the cut is said again.
+        shown[0] = "".join(_SGR.findall("".join(cut).rpartition(_PLAIN)[2])) + shown[0]
+    if colors and shown and any("\x1b" in line for line in shown):
+        shown[-1] += _PLAIN
+    return shown
 
 
 def kill_session(socket: str, name: str) -> None:

@@ -12,7 +12,21 @@ from dataclasses import dataclass
 from time import strptime
 
 from codex_agent.codex.failures import diagnose, reconnect_reason
-from codex_agent.model import PROMPT_HEAD_CHARS, SUMMARY_CHARS, Facts, Failure, Job, Record, Status, TurnState
+from codex_agent.model import (
+    PROMPT_HEAD_CHARS,
+    SUMMARY_CHARS,
+    CurrentTurn,
+    Facts,
+    Failure,
+    Job,
+    LastTurn,
+    Mode,
+    Record,
+    Status,
+    Turn,
+    TurnState,
+    TurnStatus,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +45,15 @@ _STOPPED: dict[str, tuple[Status, str]] = {
     "interrupted": ("interrupted", "It was stopped with Ctrl-C (or Ctrl-\\) in its pane."),
     "timeout_inactivity": ("failed", "Codex did nothing for longer than its inactivity time-out"),
     "timeout_total": ("failed", "The job ran longer than its --max-time"),
+    "channel_lost": ("failed", "Codex's app-server no longer answered, so nobody could tell what it did."),
+}
+# An agent that stays was ended as it should be: by `exit`, by its idle time, by a person in its pane.
+_POLITE = frozenset({"exit", "idle", "left"})
+_TURN_STATUS: dict[str, TurnStatus] = {"completed": "completed", "failed": "failed", "aborted": "interrupted"}
+_LIMITS: dict[str, TurnState] = {
+    "context_window": "context_limit",
+    "usage_limit": "usage_limit",
+    "quota": "usage_limit",
 }
 
 _LOST: dict[str, str] = {
@@ -40,11 +63,11 @@ _LOST: dict[str, str] = {
 }
 
 
-def judge(facts: Facts, *, alive: bool) -> Verdict:
+def judge(facts: Facts, *, alive: bool, mode: Mode = "exec") -> Verdict:
     """The verdict on these facts; ``alive`` is whether the job's lock is held."""
     if facts.ended_at is None:
         if alive:
-            return _living(facts)
+            return _living(facts) if mode == "exec" else _staying(facts)
         # Whoever finds this settles the record; until it has, the facts can say no more than this.
         return Verdict("interrupted", failure=_failure(facts, "interrupted", _LOST["supervisor"]))
     if facts.lost is not None:
@@ -52,7 +75,9 @@ def judge(facts: Facts, *, alive: bool) -> Verdict:
         if facts.turn.state == "completed":
             message += " Its turn had already completed; the last message is whole."
         return Verdict("interrupted", failure=_failure(facts, "interrupted", message))
-    if facts.exit_code == 0 and facts.turn.state == "completed" and facts.rollout_turn.state != "failed":
+    if facts.stop_reason in _POLITE:
+        return _left_politely(facts)
+    if mode == "exec" and _did_its_work(facts):
         # Even where a stop was asked for meanwhile: the work was done.
         return Verdict("completed")
     if facts.stop_reason is not None:
@@ -82,6 +107,48 @@ def _living(facts: Facts) -> Verdict:
     if facts.reconnecting is not None:
         return Verdict("running", "reconnecting", reconnect_reason(facts.reconnecting) or facts.reconnecting)
     return Verdict("running", "working" if facts.turn.state is not None else "starting")
+
+
+def _staying(facts: Facts) -> Verdict:
+    """What an agent that stays does now. Nothing here is a guess: what nobody can tell is ``unknown``."""
+    turn = facts.turn
+    if facts.started_at is None:
+        return Verdict("pending", "starting")
+    if facts.unknown is not None:
+        return Verdict("running", "unknown", facts.unknown)
+    if facts.waiting:
+        asks = facts.waiting[0].kind in ("question", "elicitation")
+        return Verdict("running", "waiting_input" if asks else "waiting_approval", facts.waiting[0].reason)
+    if "waitingOnUserInput" in facts.waiting_flags:
+        return Verdict("running", "waiting_input", "Codex waits for an answer that only its pane shows.")
+    if "waitingOnApproval" in facts.waiting_flags:
+        return Verdict("running", "waiting_approval", "Codex waits for an approval that only its pane shows.")
+    if turn.state is None:
+        return Verdict("running", "starting")
+    if turn.state == "open" and facts.reconnecting is not None:
+        return Verdict("running", "reconnecting", reconnect_reason(facts.reconnecting) or facts.reconnecting)
+    if turn.state == "open":
+        return Verdict("running", "working")
+    if turn.state == "failed":
+        found = diagnose(message=turn.error, info=turn.error_info, stderr_tail="", exit_code=None)
+        return Verdict("running", _LIMITS.get(found.reason, "error"), found.message)
+    return Verdict("running", "idle")
+
+
+def _did_its_work(facts: Facts) -> bool:
+    return facts.exit_code == 0 and facts.turn.state == "completed" and facts.rollout_turn.state != "failed"
+
+
+def _left_politely(facts: Facts) -> Verdict:
+    """An agent that stays and was ended as it should be is what its last turn was."""
+    turn = facts.turn
+    if turn.state == "failed":
+        found = diagnose(message=turn.error, info=turn.error_info, stderr_tail="", exit_code=None)
+        return Verdict("failed", failure=_failure(facts, found.reason, found.message, found.hint))
+    if turn.state in ("aborted", "open"):
+        message = "Its last turn was interrupted."
+        return Verdict("interrupted", failure=_failure(facts, "turn_aborted", message))
+    return Verdict("completed")
 
 
 def _ended_by_itself(facts: Facts) -> Verdict:
@@ -117,7 +184,7 @@ def _failure(facts: Facts, reason: str, message: str, hint: str | None = None) -
 def job_view(record: Record, *, alive: bool, now: float) -> Job:
     """The public face of a record. ``now`` is seconds since the epoch, for what is still counting."""
     facts, request = record.facts, record.request
-    verdict = judge(facts, alive=alive)
+    verdict = judge(facts, alive=alive, mode=request.mode)
     begun = facts.started_at or record.created_at
     ended = facts.ended_at
     elapsed_ms = round(((seconds(ended) if ended else now) - seconds(begun)) * 1000)
@@ -127,11 +194,18 @@ def job_view(record: Record, *, alive: bool, now: float) -> Job:
         status=verdict.status,
         turn_state=verdict.turn_state,
         turn_state_reason=verdict.turn_state_reason,
+        turn_count=facts.turn.count,
+        current_turn=_current(facts) if alive and ended is None else None,
+        last_turn=_last(facts),
+        waiting_for=facts.waiting[0] if alive and ended is None and facts.waiting else None,
+        queued=facts.queued,
         mode=request.mode,
+        driver=request.driver,
         prompt=request.prompt_head[:PROMPT_HEAD_CHARS],
         model=facts.model or request.model,
         reasoning=facts.reasoning or request.reasoning,
         sandbox=request.sandbox,
+        approval=request.approval,
         cwd=request.cwd,
         parent_session=request.parent_session,
         thread_id=facts.thread_id,
@@ -145,10 +219,47 @@ def job_view(record: Record, *, alive: bool, now: float) -> Job:
         last_activity_at=facts.last_activity_at,
         tokens=facts.tokens,
         files_modified=[_shown(path, request.cwd) for path in facts.files],
+        last_message=facts.last_message,
         summary=None if facts.last_message is None else facts.last_message[:SUMMARY_CHARS],
         exit_code=facts.exit_code,
         failure=verdict.failure,
         warnings=list(facts.warnings),
+    )
+
+
+def _current(facts: Facts) -> CurrentTurn | None:
+    if facts.turn.state != "open":
+        return None
+    witness = facts.rollout_turn
+    # The event stream of `codex exec` gives turns no ids; the rollout does.
+    turn_id = facts.turn.id or (witness.id if witness.state == "open" else None)
+    return CurrentTurn(turn_id, facts.turn.started_at)
+
+
+def _last(facts: Facts) -> LastTurn | None:
+    turn: Turn | None = facts.turn
+    if facts.turn.state in (None, "open"):
+        turn = facts.last_turn
+        if facts.ended_at is not None and facts.turn.state == "open":
+            return LastTurn(
+                facts.turn.id or facts.rollout_turn.id,
+                "interrupted",
+                facts.turn.started_at,
+                facts.ended_at,
+                None,
+                facts.turn.error,
+            )
+    if turn is None or turn.state in (None, "open"):
+        return None
+    witness = facts.rollout_turn if turn is facts.turn else Turn()
+    failed = "failed" in (turn.state, witness.state)
+    return LastTurn(
+        turn.id or witness.id,
+        "failed" if failed else _TURN_STATUS[turn.state],
+        turn.started_at,
+        turn.ended_at,
+        turn.duration_ms or witness.duration_ms,
+        turn.error or (witness.error if failed else None),
     )
 
 

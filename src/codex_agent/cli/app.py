@@ -6,6 +6,7 @@ The one place where an error becomes an exit code.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Annotated
 import typer
 
 from codex_agent import __version__
-from codex_agent.cli import ending, looking, running, setup
+from codex_agent.cli import ending, looking, running, setup, talking
 from codex_agent.cli.common import print_json, print_text
 from codex_agent.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CodexAgentError, SystemRefused
 
@@ -28,9 +29,18 @@ app = typer.Typer(
 )
 
 running.register(app)
+talking.register(app)
 looking.register(app)
 ending.register(app)
 setup.register(app)
+
+# What may begin with a dash without being an option, by command.
+_AFTER_DASHES = {
+    "start": ("the prompt", 'start -- "-..."'),
+    "send": ("the message", 'send ID -- "-..."'),
+    "answer": ("the answer", 'answer ID -- "-..."'),
+    "keys": ("a key", 'keys ID -- "-..."'),
+}
 
 
 def _version(wanted: bool) -> None:
@@ -108,9 +118,13 @@ def _usage(error: typer.TyperException) -> dict[str, object]:
     context: typer.Context | None = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "codex-agent"
     hint = f"{command} --help shows what it takes."
-    if type(error).__name__ == "NoSuchOption" and context is not None and context.info_name == "start":
-        hint = f'Is it the prompt? Put -- before it: codex-agent start -- "-..."; or {hint}'
+    words = _AFTER_DASHES.get(context.info_name or "") if context is not None else None
+    if type(error).__name__ == "NoSuchOption" and words is not None:
+        what, call = words
+        hint = f"Is it {what}? Put -- before it: codex-agent {call}; or {hint}"
     elif message.startswith("No such command"):
+        # What has a space is a task and no slip of a command's name.
+        message = re.sub(r"^(No such command '\S+ .*'\.) Did you mean .*", r"\1", message)
         hint = f'To give a task: codex-agent start "...". {hint}'
     return {"code": "usage", "message": message, "hint": hint}
 

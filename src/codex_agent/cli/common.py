@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import re
 import sys
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
 
+from codex_agent import jobs
 from codex_agent import settings as settings_room
-from codex_agent.errors import CodexAgentError, Interrupted, UsageError
+from codex_agent.answers import TurnReport
+from codex_agent.errors import (
+    EXIT_FAILED,
+    EXIT_LIMIT,
+    EXIT_NEEDS_YOU,
+    EXIT_OK,
+    CodexAgentError,
+    Interrupted,
+    UsageError,
+)
+from codex_agent.jobs import Until
+from codex_agent.model import BUSY, LIMITED, WAITING, Failure, Job, Status, TurnState, TurnStatus
 from codex_agent.store import Store
+
+# What ended a job that stood at a limit: its exit code stays what it was while the job lived.
+LIMIT_REASONS = frozenset({"context_window", "usage_limit", "quota"})
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -81,19 +98,62 @@ JobRefs = Annotated[list[str], argument("ID...", "Jobs: ids, unique prefixes, or
 Strip = Annotated[bool, typer.Option("--strip-ansi", "--clean", help="Leave out terminal control codes.")]
 
 
-def wait_for(where: Store, ids: list[str], *, wait_any: bool = False, timeout_s: float | None = None) -> bool:
+def wait_for(
+    where: Store,
+    ids: list[str],
+    *,
+    until: Until = "end",
+    wait_any: bool = False,
+    timeout_s: float | None = None,
+) -> bool:
     """``jobs.wait``, broken off by Ctrl-C with a word about what that means for the jobs: nothing."""
-    from codex_agent import jobs
+    again = "wait" if until == "end" else f"wait --until {until}"
+    with no_longer_waiting(ids, again):
+        return jobs.wait(where, ids, until=until, wait_any=wait_any, timeout_s=timeout_s)
 
+
+@contextlib.contextmanager
+def no_longer_waiting(ids: list[str], again: str) -> Iterator[None]:
+    """Ctrl-C in here breaks off the waiting alone, and says which command (``again``) takes it up again."""
     try:
-        return jobs.wait(where, ids, wait_any=wait_any, timeout_s=timeout_s)
+        yield
     except KeyboardInterrupt:
         them = " ".join(ids)
         raise Interrupted(
             "No longer waiting; what runs goes on.",
-            f"codex-agent wait {them} waits again, codex-agent kill {them} ends it.",
+            f"codex-agent {again} {them} waits again, codex-agent kill {them} ends it.",
             ids=ids,
         ) from None
+
+
+def exit_of_report(report: TurnReport) -> int:
+    """The exit code of ``await-turn`` where it did not time out (0, 1, 10 or 11)."""
+    if report.turn_status is None and report.turn_state in BUSY:
+        return EXIT_FAILED  # it came back although no turn has ended: nobody can tell what the agent does
+    return _exit_of(report.status, report.turn_state, report.turn_status, report.failure)
+
+
+def exit_of_job(job: Job) -> int:
+    """The same code for a job as it stands; a turn that still runs is no failure."""
+    last = None if job.last_turn is None or job.current_turn is not None else job.last_turn.status
+    return _exit_of(job.status, job.turn_state, last, job.failure)
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The one code for several jobs: one that needs somebody stands above a limit, and that above a failure."""
+    found = set(codes)
+    return next(code for code in (EXIT_NEEDS_YOU, EXIT_LIMIT, EXIT_FAILED, EXIT_OK) if code in found)
+
+
+def _exit_of(status: Status, state: TurnState | None, turn: TurnStatus | None, failure: Failure | None) -> int:
+    if state in WAITING:
+        return EXIT_NEEDS_YOU
+    if state in LIMITED or (failure is not None and failure.reason in LIMIT_REASONS):
+        return EXIT_LIMIT
+    wrong = ("failed", "interrupted")
+    if status in wrong or turn in wrong or state == "error":
+        return EXIT_FAILED
+    return EXIT_OK
 
 
 def resolve_all(where: Store, refs: list[str]) -> list[str]:

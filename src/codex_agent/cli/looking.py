@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 
 from codex_agent import jobs as jobs_room
-from codex_agent import logs, tmux
+from codex_agent import logs, screen, tmux
+from codex_agent import transcript as transcript_room
 from codex_agent.answers import Attach, Captured, Events, Output
 from codex_agent.cli.common import (
     JobRef,
@@ -17,6 +18,7 @@ from codex_agent.cli.common import (
     Json,
     Strip,
     color,
+    exit_of_job,
     note,
     print_json,
     print_text,
@@ -24,9 +26,11 @@ from codex_agent.cli.common import (
     settings,
     store,
     wait_for,
+    worst,
 )
-from codex_agent.cli.show import details, state, strip_ansi, table
+from codex_agent.cli.show import asks, details, state, table
 from codex_agent.errors import EXIT_FAILED, EXIT_TIMED_OUT, UsageError
+from codex_agent.jobs import Until
 from codex_agent.model import TERMINAL, JobList
 from codex_agent.render import plain
 
@@ -70,30 +74,47 @@ def jobs(
 
 def wait(
     refs: JobRefs,
-    wait_any: Annotated[bool, typer.Option("--any", help="Return when one of them has ended.")] = False,
-    wait_all: Annotated[bool, typer.Option("--all", help="Return when all have ended (the default).")] = False,
+    until: Annotated[
+        str,
+        typer.Option(
+            "--until",
+            metavar="WHAT",
+            help="end: the job has ended. turn: the agent has handed its turn back, needs you, or ended. "
+            "approval: it needs you, or ended.",
+        ),
+    ] = "end",
+    wait_any: Annotated[bool, typer.Option("--any", help="Return when one of them is so far.")] = False,
+    wait_all: Annotated[bool, typer.Option("--all", help="Return when all are (the default).")] = False,
     timeout: Annotated[
         float | None,
         typer.Option("--timeout", metavar="S", min=0, help="Give up after so many seconds (exit 124)."),
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Sleep until jobs have ended. Exit 0: completed; 1: failed or interrupted; 124: timed out."""
+    """Sleep until jobs have ended. Exit 0: completed; 1: failed or interrupted; 124: timed out.
+
+    With --until turn or approval also, and first: 10: one needs you; 11: one is at its context or usage limit.
+    """
     if wait_any and wait_all:
         raise UsageError("--any and --all are opposites.", "Give one of them.")
+    if until not in get_args(Until):
+        raise UsageError(f"--until: there is no '{until}' to wait for.", f"One of {', '.join(get_args(Until))}.")
     where = store()
     ids = resolve_all(where, refs)
-    done = wait_for(where, ids, wait_any=wait_any, timeout_s=timeout)
+    done = wait_for(where, ids, until=cast(Until, until), wait_any=wait_any, timeout_s=timeout)
     answer = jobs_room.several(where, ids)
     if json_output:
         print_json(answer)
     else:
         for job in answer.jobs:
-            print_text(f"{job.id}  {state(job)}" + (f"  {plain(job.failure.message)}" if job.failure else ""))
+            told = plain(job.failure.message) if job.failure else asks(job.waiting_for) if job.waiting_for else ""
+            print_text(f"{job.id}  {state(job)}" + (f"  {told}" if told else ""))
     if not done:
         if not json_output:
             note(f"Timed out after {timeout:g} s.")
         raise typer.Exit(EXIT_TIMED_OUT)
+    if until != "end":
+        raise typer.Exit(worst(exit_of_job(job) for job in answer.jobs))
     if any(job.status in TERMINAL and job.status != "completed" for job in answer.jobs):
         raise typer.Exit(EXIT_FAILED)
 
@@ -107,9 +128,7 @@ def capture(
     """Print the last lines of a job's pane, also after its end."""
     where = store()
     job_id = where.resolve(ref)
-    last = logs.tail(where, job_id, lines)
-    if strip:
-        last = [strip_ansi(line) for line in last]
+    last = logs.capture(where, job_id, lines, clean=strip)
     if json_output:
         print_json(Captured(job_id, last))
     else:
@@ -122,14 +141,25 @@ def output(
     events: Annotated[bool, typer.Option("--events", help="What happened to the job, one line each.")] = False,
     result: Annotated[bool, typer.Option("--result", help="The agent's final message.")] = False,
     prompt: Annotated[bool, typer.Option("--prompt", help="The prompt Codex got.")] = False,
+    transcript: Annotated[
+        bool, typer.Option("--transcript", help="The conversation: who said what, commands, changed files.")
+    ] = False,
     strip: Strip = False,
     json_output: Json = False,
 ) -> None:
-    """Print all a job has shown in its pane, or its events, result or prompt."""
-    if events + result + prompt > 1:
-        raise UsageError("--events, --result and --prompt exclude each other.", "Give one of them.")
+    """Print all a job has shown in its pane, or its conversation, events, result or prompt."""
+    if events + result + prompt + transcript > 1:
+        raise UsageError("--transcript, --events, --result and --prompt exclude each other.", "Give one of them.")
     where = store()
     job_id = where.resolve(ref)
+    if transcript:
+        source = transcript_room.source(where, job_id)
+        if json_output:
+            print_json(transcript_room.whole(source))
+        else:
+            for piece in transcript_room.text(source):
+                sys.stdout.write(piece)
+        return
     if events:
         found, bad = logs.events(where, job_id)
         if json_output:
@@ -138,23 +168,28 @@ def output(
             for event in found:
                 print_text(logs.event_line(event))
         return
+    pieces = logs.pieces(where, job_id, ".prompt" if prompt else ".log")
+    if result:
+        pieces = iter([logs.result(where, job_id)])
+    if strip:
+        pieces = screen.clean(pieces)
     if json_output:
-        text = logs.result(where, job_id) if result else logs.text(where, job_id, ".prompt" if prompt else ".log")
-        text = strip_ansi(text) if strip else text
-        print_json(Output(job_id, "result" if result else "prompt" if prompt else "log", text))
+        print_json(Output(job_id, "result" if result else "prompt" if prompt else "log", "".join(pieces)))
     elif result:
-        print_text(logs.result(where, job_id))
+        print_text("".join(pieces))
     else:
-        for piece in logs.pieces(where, job_id, ".prompt" if prompt else ".log"):
-            sys.stdout.write(strip_ansi(piece) if strip else piece)
+        for piece in pieces:
+            sys.stdout.write(piece)
 
 
 def watch(ref: JobRef, strip: Strip = False, json_output: Json = False) -> None:
     """Follow a job until its end. With --json: Codex's events as they come, then the job."""
     where = store()
     job_id = where.resolve(ref)
-    for piece in logs.follow(where, job_id, ".jsonl" if json_output else ".log"):
-        sys.stdout.write(strip_ansi(piece) if strip else piece)
+    pieces = logs.follow(where, job_id, ".jsonl" if json_output else ".log")
+    # Each line at once: what is printed cannot be taken back.
+    for piece in screen.clean(pieces, height=1) if strip and not json_output else pieces:
+        sys.stdout.write(piece)
         sys.stdout.flush()
     job = jobs_room.view(where, job_id)
     if json_output:

@@ -12,8 +12,12 @@ from codex_agent.answers import DryRun
 from codex_agent.calling import me
 from codex_agent.cli.common import Json, duration, note, print_json, print_text, settings, store, wait_for
 from codex_agent.cli.show import details
-from codex_agent.errors import EXIT_FAILED, NotBuiltYet, UsageError
+from codex_agent.cli.talking import wait_for_turn
+from codex_agent.errors import EXIT_FAILED, UsageError
 from codex_agent.model import Job
+
+# Approval policies that an exec agent has anyway; the last two are what such a policy was once called.
+_NEVER_ASKS = ("never", "skip", "auto-edit")
 
 
 def register(app: typer.Typer) -> None:
@@ -51,8 +55,30 @@ def start(
         bool, typer.Option("--one-shot", help="The agent does its task and ends (the default).")
     ] = False,
     interactive: Annotated[
-        bool, typer.Option("--interactive", help="An agent that stays (not built yet).")
+        bool, typer.Option("--interactive", help="An agent that stays: it takes messages and may ask.")
     ] = False,
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", help="With --interactive: Codex's bare TUI, for a Codex without the channel."),
+    ] = False,
+    approval: Annotated[
+        str | None,
+        typer.Option(
+            "--approval",
+            metavar="POLICY",
+            help="With --interactive, when it asks before it acts: never, on-request, untrusted, on-failure "
+            "(also skip, auto-edit, suggest), as far as your Codex has it.",
+        ),
+    ] = None,
+    idle_exit: Annotated[
+        str | None,
+        typer.Option(
+            "--idle-exit",
+            metavar="DURATION",
+            help="With --interactive: end it after so long idle with nobody attached; seconds, or 10m, 2h; off is "
+            "never [default: 30, or idle_grace_s].",
+        ),
+    ] = None,
     add_dir: Annotated[
         list[str] | None, typer.Option("--add-dir", help="Another directory the agent may write.")
     ] = None,
@@ -88,7 +114,11 @@ def start(
         typer.Option("--max-time", metavar="DURATION", help="End it after so long in all [default: never]."),
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Return when it has ended; exit 1 unless completed.")
+        bool,
+        typer.Option(
+            "--wait",
+            help="Return when it has ended; exit 1 unless completed. With --interactive: as await-turn does.",
+        ),
     ] = False,
     notify_on_complete: Annotated[
         str | None,
@@ -103,11 +133,8 @@ def start(
 
     if interactive and one_shot:
         raise UsageError("--interactive and --one-shot are opposites.", "Give one of them.")
-    if interactive:
-        raise NotBuiltYet(
-            "Interactive agents are not built yet.",
-            "Leave out --interactive: the agent does its task and ends.",
-        )
+    if not interactive:
+        _needs_interactive(plain, approval, idle_exit)
     where, chosen = store(), settings()
     options = starting.StartOptions(
         prompt=prompt_room.read_prompt(prompt, prompt_file, sys.stdin.buffer, limit=codex.MAX_PROMPT_CHARS),
@@ -128,6 +155,10 @@ def start(
         timeout_s=None if timeout is None else duration(timeout, "m", "--timeout"),
         max_time_s=None if max_time is None else duration(max_time, "m", "--max-time"),
         notify_on_complete=notify_on_complete,
+        interactive=interactive,
+        plain=plain,
+        approval=approval,
+        idle_exit_s=None if idle_exit is None else _idle_exit(idle_exit),
     )
     planned = starting.plan(options, chosen, os.environ)
     if dry_run:
@@ -137,6 +168,10 @@ def start(
         for notice in planned.notices:
             note(f"note: {notice}")
     job = starting.start(planned, chosen, where, os.environ)
+    if wait and interactive:
+        if not json_output:
+            note(f"{job.id} started; waiting for its turn's end ({me()} attach {job.id} shows it)")
+        raise typer.Exit(wait_for_turn(where, job.id, None, json_output))
     if wait:
         from codex_agent import jobs
 
@@ -149,11 +184,35 @@ def start(
         raise typer.Exit(EXIT_FAILED)
 
 
+def _needs_interactive(plain: bool, approval: str | None, idle_exit: str | None) -> None:
+    """Raises UsageError for what only an agent that stays can have."""
+    if approval is not None and approval not in _NEVER_ASKS:
+        raise UsageError(
+            f"--approval {approval} needs --interactive: an agent that does its task and ends cannot ask anybody.",
+            "Add --interactive, or leave --approval out.",
+        )
+    for given, option in ((plain, "--plain"), (idle_exit is not None, "--idle-exit")):
+        if given:
+            raise UsageError(f"{option} is for agents that stay.", f"Add --interactive, or leave {option} out.")
+
+
+def _idle_exit(text: str) -> float:
+    return 0.0 if text.strip() == "off" else duration(text, "s", "--idle-exit")
+
+
 def _show_job(job: Job, json_output: bool, *, ended: bool, version: str) -> None:
     if json_output:
         print_json(job)
     elif ended:
         print_text(details(job, color=False))
+    elif job.mode == "interactive":
+        plainly = " (plain)" if job.driver == "plain" else ""
+        print_text(
+            f"{job.id} started: Codex {version}, interactive{plainly}, {job.sandbox}, approval {job.approval}, "
+            f"{job.cwd}"
+        )
+        print_text(f'  {me()} send {job.id} "..." | await-turn {job.id} | approvals {job.id}')
+        print_text(f"  {me()} status {job.id} | attach {job.id} | exit {job.id} | kill {job.id}")
     else:
         print_text(f"{job.id} started: Codex {version}, {job.sandbox}, {job.cwd}")
         print_text(f"  {me()} status {job.id} | watch {job.id} | wait {job.id} | attach {job.id} | kill {job.id}")
@@ -171,6 +230,7 @@ def _show_plan(planned: object, json_output: bool) -> None:
         prompt_chars=planned.prompt.chars,
         tokens_estimated=planned.prompt.tokens_estimated,
         argv=planned.request.argv,
+        viewer_argv=planned.request.viewer_argv,
         cwd=planned.request.cwd,
         codex_path=planned.found.path,
         codex_version=planned.found.version,
@@ -184,6 +244,9 @@ def _show_plan(planned: object, json_output: bool) -> None:
     print_text(answer.prompt)
     note(f"{answer.prompt_chars} characters, about {answer.tokens_estimated} tokens; not started. Would run:")
     note(f"  {shlex.join(answer.argv)}")
+    if answer.viewer_argv:
+        note("and in the pane:")
+        note(f"  {shlex.join(answer.viewer_argv)}")
 
 
 def demo(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Sequence
 
-from codex_agent.model import SUMMARY_CHARS, Job, Tokens
+from codex_agent.answers import Asked
+from codex_agent.calling import me
+from codex_agent.model import SUMMARY_CHARS, Job, Tokens, Waiting
 from codex_agent.render import plain
+from codex_agent.verdict import seconds
 
 _COLORS = {
     "running": "\x1b[36m",
@@ -16,13 +18,8 @@ _COLORS = {
     "failed": "\x1b[31m",
     "interrupted": "\x1b[33m",
 }
-# CSI and OSC sequences, then any other escape (ECMA-48 sections 5.4 and 8.3.89).
-_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]")
 
-
-def strip_ansi(text: str) -> str:
-    """The text without terminal control sequences."""
-    return _ANSI.sub("", text)
+_ASKS_CHARS = 200  # of what an agent asks for; `approvals` has the rest
 
 
 def span(ms: int) -> str:
@@ -81,8 +78,18 @@ def details(job: Job, *, color: bool) -> str:
     rows = [("task", _one_line(job.prompt))]
     rows.append(("model", f"{job.model or 'Codex default'}{f' ({job.reasoning})' if job.reasoning else ''}"))
     rows.append(("sandbox", job.sandbox))
+    if job.mode == "interactive" or job.approval != "never":
+        plain_one = ", plain (the bare TUI)" if job.driver == "plain" else ""
+        rows.append(("mode", f"{job.mode}{plain_one}, approval {job.approval}"))
     rows.append(("cwd", _one_line(job.cwd)))
     rows.append(("time", f"{span(job.elapsed_ms)}, started {job.started_at or job.created_at}"))
+    if job.mode == "interactive" or job.turn_count > 1:
+        rows.extend(_turns(job))
+    if job.waiting_for:
+        rows.append(("asks", f"{job.waiting_for.n}: {asks(job.waiting_for)}, since {job.waiting_for.asked_at}"))
+        rows.append(("", f"codex-agent approvals {job.id}"))
+    if job.queued:
+        rows.append(("queued", f"{job.queued} message{'s' * (job.queued != 1)}, for the running turn's end"))
     if job.tokens:
         rows.append(("tokens", tokens(job.tokens)))
     if job.files_modified:
@@ -116,6 +123,63 @@ def details(job: Job, *, color: bool) -> str:
         rows.append(("said", said.replace("\n", "\n" + " " * 11)))
     first = f"{title}  {paint(job.status, state(job), color)}"
     return "\n".join([first, *(f"  {key:<8} {value}" for key, value in rows)])
+
+
+def _turns(job: Job) -> list[tuple[str, str]]:
+    rows = [("turns", str(job.turn_count))]
+    if job.current_turn is not None:
+        now = job.current_turn
+        rows.append(("now", f"turn {now.id or '(no id yet)'}, since {now.started_at or 'a moment ago'}"))
+    if job.last_turn is not None:
+        last = job.last_turn
+        took = f" after {span(last.duration_ms)}" if last.duration_ms is not None else ""
+        told = f": {_one_line(last.error)}" if last.error else ""
+        rows.append(("last", f"turn {last.id or '(no id)'} {last.status}{took}{told}"))
+    return rows
+
+
+def asks(waiting: Waiting) -> str:
+    """What the agent waits for, on one line; a command of several lines is not passed off as one."""
+    command = None if waiting.command is None else " ↵ ".join(plain(waiting.command).strip().split("\n"))
+    what = _one_line(command or ", ".join(waiting.files) or waiting.reason or "")
+    kind = waiting.kind.replace("_", " ")
+    cut = " ..." if len(what) > _ASKS_CHARS else ""
+    return f"{kind}: {what[:_ASKS_CHARS]}{cut}" if what else kind
+
+
+def asked(one: Asked, now: str) -> str:
+    """What waits for somebody, with the commands that answer it. ``now`` is a stamp."""
+    waiting = one.waiting
+    waited_ms = round(max(0.0, seconds(now) - seconds(waiting.asked_at)) * 1000)
+    title = f"{one.id}  {one.name}" if one.name else one.id
+    lines = [f"{title}  {waiting.n}: {waiting.kind.replace('_', ' ')}, waiting for {span(waited_ms)}"]
+    if waiting.command is not None:
+        lines.append("  $ " + plain(waiting.command).replace("\n", "\n    "))
+    lines += [f"  ~ {_one_line(path)}" for path in waiting.files]
+    for question in waiting.questions:
+        header = f"{_one_line(question.header)}: " if question.header else ""
+        secret = " (the answer is secret)" if question.secret else ""
+        lines.append(f"  ? {header}{_one_line(question.text)}{secret}")
+        lines += [f"    {number}. {_one_line(option)}" for number, option in enumerate(question.options, 1)]
+    if waiting.reason is not None and not waiting.questions:
+        lines.append(f"  why: {_one_line(waiting.reason)}")
+    if waiting.cwd is not None:
+        lines.append(f"  in {_one_line(waiting.cwd)}")
+    return "\n".join([*lines, *(f"  {line}" for line in responses(one.id, waiting))])
+
+
+def responses(job_id: str, waiting: Waiting) -> list[str]:
+    """The commands that answer it, one a line."""
+    if waiting.kind == "question":
+        choices = ["1" if question.options else '"..."' for question in waiting.questions] or ['"..."']
+        return [f"{me()} answer {job_id} -n {waiting.n} {' '.join(choices)}"]
+    if waiting.kind in ("prompt", "other"):
+        return [f"{me()} attach {job_id} --exec", f"{me()} keys {job_id} KEY..."]
+    return [
+        f"{me()} approve {job_id} {waiting.n}",
+        f"{me()} approve {job_id} {waiting.n} --always",
+        f'{me()} deny {job_id} {waiting.n} --message "..."',
+    ]
 
 
 def tokens(used: Tokens) -> str:

@@ -25,8 +25,20 @@ if TYPE_CHECKING:
         exec_argv,
         reasoning_efforts,
     )
+    from codex_agent.codex.interactive import (
+        InteractiveOptions,
+        approval_policies,
+        approval_word,
+        has_channel,
+        pasted,
+        plain_argv,
+        server_argv,
+        title_state,
+        viewer_argv,
+    )
     from codex_agent.codex.login import Login, login_state
     from codex_agent.codex.sandbox import Sandbox, sandbox_state
+    from codex_agent.codex.startup import startup_overrides
     from codex_agent.codex.version import KNOWN_NEWEST, KNOWN_OLDEST, is_known, parse_version
 
 __all__ = [
@@ -36,8 +48,11 @@ __all__ = [
     "Codex",
     "Diagnosis",
     "ExecOptions",
+    "InteractiveOptions",
     "Login",
     "Sandbox",
+    "approval_policies",
+    "approval_word",
     "check_files",
     "check_profile",
     "check_reasoning",
@@ -45,24 +60,34 @@ __all__ = [
     "diagnose",
     "exec_argv",
     "find",
+    "has_channel",
     "is_known",
     "login_state",
     "parse_version",
+    "pasted",
+    "plain_argv",
     "reasoning_efforts",
     "reconnect_reason",
     "sandbox_state",
+    "server_argv",
+    "startup_overrides",
     "telling_stderr_line",
+    "title_state",
+    "viewer_argv",
 ]
 
 _HOME_OF = {
     "Codex": "finding",
     "Diagnosis": "failures",
     "ExecOptions": "flags",
+    "InteractiveOptions": "interactive",
     "KNOWN_NEWEST": "version",
     "KNOWN_OLDEST": "version",
     "Login": "login",
     "Sandbox": "sandbox",
     "MAX_PROMPT_CHARS": "flags",
+    "approval_policies": "interactive",
+    "approval_word": "interactive",
     "check_files": "flags",
     "check_profile": "flags",
     "check_reasoning": "flags",
@@ -70,13 +95,20 @@ _HOME_OF = {
     "diagnose": "failures",
     "exec_argv": "flags",
     "find": "finding",
+    "has_channel": "interactive",
     "is_known": "version",
     "login_state": "login",
     "parse_version": "version",
+    "pasted": "interactive",
+    "plain_argv": "interactive",
     "reasoning_efforts": "flags",
     "reconnect_reason": "failures",
     "sandbox_state": "sandbox",
+    "server_argv": "interactive",
+    "startup_overrides": "startup",
     "telling_stderr_line": "failures",
+    "title_state": "interactive",
+    "viewer_argv": "interactive",
 }
 
 

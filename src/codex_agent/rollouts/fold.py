@@ -171,7 +171,7 @@ class Fold:
 
     def task_started(self, payload: dict[str, Any]) -> None:
         state, turn = self.state, text(payload, "turn_id")
-        self._copied = self._older_than_thread(turn)
+        self._copied = self.older_than_thread(turn)
         if self._copied or (turn is not None and turn in self._turns):
             return
         if turn is not None:
@@ -211,7 +211,7 @@ class Fold:
         ones, and 0.98 gives none.
         """
         state, turn = self.state, text(payload, "turn_id")
-        if self._older_than_thread(turn):
+        if self.older_than_thread(turn):
             return False
         if turn in self._turns and (turn != state.turn_id or state.turn_state != "open"):
             return False
@@ -233,7 +233,7 @@ class Fold:
         if self.state.turns_started == 0:  # 0.98: the only sign of a new turn
             self.state.turn_state = self.state.turn_ended_at = None
 
-    def _older_than_thread(self, turn: str | None) -> bool:
+    def older_than_thread(self, turn: str | None) -> bool:
         """Whether a turn is older than its thread: then it was copied from the thread this one forked from.
 
         Both ids are UUIDv7, whose first 48 bits are the time.
@@ -250,7 +250,7 @@ class Fold:
         if not isinstance(item, dict):
             self.state.last_message = text(payload, "message") or self.state.last_message
             return
-        if self._older_than_thread(text(payload, "turn_id")):
+        if self.older_than_thread(text(payload, "turn_id")):
             return
         parts = item.get("content")
         texts = [text(part, "text") or "" for part in parts] if isinstance(parts, list) else []
@@ -264,7 +264,7 @@ class Fold:
         changes = item.get("changes")
         if item.get("status") != "completed" or not isinstance(changes, dict):
             return
-        if self._older_than_thread(text(payload, "turn_id")):
+        if self.older_than_thread(text(payload, "turn_id")):
             return
         for path, change in changes.items():
             self._changed(path)

@@ -1,6 +1,7 @@
 """Owns the reading of ``apply_patch`` calls, for Codex versions that record no file changes (to 0.125).
 
-Never used where the rollout itself says which files changed. Only paths are taken; no patch is ever applied.
+Never used where the rollout itself says which files changed. Only paths are taken, and what was done with them; no
+patch is ever applied.
 """
 
 from __future__ import annotations
@@ -8,11 +9,18 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal
 
 SUCCESS = "Success. Updated the following files:"  # what apply_patch prints, in every version
 
-_HEADERS = ("*** Add File: ", "*** Update File: ", "*** Delete File: ", "*** Move to: ")
+Kind = Literal["add", "update", "delete"]
+_HEADERS: dict[str, Kind | Literal["move"]] = {
+    "*** Add File: ": "add",
+    "*** Update File: ": "update",
+    "*** Delete File: ": "delete",
+    "*** Move to: ": "move",
+}
 # `cd sub && apply_patch <<'EOF'` is the one prelude that Codex itself understands.
 _CD = re.compile(r"""(?:^|[\s;&])cd\s+("[^"]+"|'[^']+'|[^\s;&]+)\s*(?:&&|;|\n)\s*(?:apply_patch|applypatch)\b""")
 
@@ -23,38 +31,61 @@ def paths(text: str, folder: str) -> list[str]:
     Relative ones are taken from ``folder``, or from where a ``cd`` right before the patch leads. A move
     counts as both paths.
     """
+    return list(dict.fromkeys(path for _, path in _headers(text, folder)))
+
+
+def changes(text: str, folder: str) -> list[tuple[Kind, str, str | None]]:
+    """As ``paths``, with what is done to each; a move is one change, with its new path."""
+    found: list[tuple[Kind, str, str | None]] = []
+    for word, path in _headers(text, folder):
+        if word != "move":
+            found.append((word, path, None))
+        elif found:
+            found[-1] = (*found[-1][:2], path)
+    return found
+
+
+def _headers(text: str, folder: str) -> Iterator[tuple[Kind | Literal["move"], str]]:
     moved = _CD.search(text)
     if moved is not None:
         folder = os.path.join(folder, moved.group(1).strip("\"'"))
-    found: dict[str, None] = {}
     inside = False
     for line in text.split("\n"):
         if line.startswith("*** Begin Patch") or line.endswith("*** Begin Patch"):
             inside = True
         elif line.startswith("*** End Patch"):
             inside = False
-        elif inside and line.startswith(_HEADERS):
-            name = line.partition(": ")[2].strip()
-            if name:
-                found[os.path.normpath(os.path.join(folder, name))] = None
-    return list(found)
+        elif inside and line.startswith(tuple(_HEADERS)):
+            header, _, name = line.partition(": ")
+            if name.strip():
+                yield _HEADERS[f"{header}: "], os.path.normpath(os.path.join(folder, name.strip()))
 
 
 def of_function_call(arguments: str, folder: str) -> list[str]:
     """As ``paths``, from the arguments (JSON text) of ``exec_command``, ``shell``, ``shell_command``."""
+    return paths(*_patch_in(arguments, folder))
+
+
+def changes_of_function_call(arguments: str, folder: str) -> list[tuple[Kind, str, str | None]]:
+    """As ``changes``, from such arguments."""
+    return changes(*_patch_in(arguments, folder))
+
+
+def _patch_in(arguments: str, folder: str) -> tuple[str, str]:
+    """The script that holds a patch, and its folder; an empty one if it holds none."""
     try:
         given = json.loads(arguments)
     except (ValueError, RecursionError):
-        return []
+        return "", folder
     if not isinstance(given, dict):
-        return []
+        return "", folder
     for key in ("workdir", "working_directory", "cwd"):
         where = given.get(key)
         if isinstance(where, str) and where:
             folder = os.path.join(folder, where)
             break
     text = _script(given)
-    return paths(text, folder) if "apply_patch" in text or "applypatch" in text else []
+    return (text if "apply_patch" in text or "applypatch" in text else ""), folder
 
 
 def _script(given: dict[str, Any]) -> str:

@@ -274,11 +274,12 @@ class Reader:
             name = data[start : data.find(b'"', start, start + 64)]
             if name != b"item_completed":
                 return EVENTS.get(name, UNKNOWN), name
-            self._fold.has_items = True
             start = data.find(ITEM, start, min(end, start + 600)) + len(ITEM)
             if start < len(ITEM):
                 return ODD, b""
             name = data[start : data.find(b'"', start, start + 64)]
+            # Versions that record no file changes may record a plan as an item.
+            self._fold.has_items = self._fold.has_items or name != b"Plan"
             return ITEMS.get(name, SKIP), name
         if data.startswith(RESPONSE, kind):
             if self._fold.has_items:

@@ -1,0 +1,110 @@
+"""Owns a job's private app-server: its process, the socket it listens at, and the channel to it while it comes up.
+
+Must never know what is said over the channel.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from codex_agent import __version__, kernel
+from codex_agent.channel import Channel, ChannelClosed, words
+from codex_agent.child import Child, Rung
+from codex_agent.drivers.base import Host, Json
+from codex_agent.errors import StartFailed
+from codex_agent.model import LISTEN, Facts, Request
+
+_COME_UP_S, _CONNECT_PAUSE_S, ANSWER_S = 30.0, 0.005, 30.0
+_LADDER: tuple[Rung, ...] = ((signal.SIGTERM, 3.0), (signal.SIGKILL, 2.0))
+_PATH_LIMIT = 100
+
+
+class Server:
+    """The app-server. ``listen`` is the path as Codex and its TUI are told it."""
+
+    def __init__(self, supervisor: Host) -> None:
+        """Starts it. Raises OSError if it cannot be run, StartFailed if there is no path for its socket."""
+        self._path = supervisor.store.path(supervisor.record.id, ".app")
+        self._home_handle: int | None = None
+        self.listen = self._listen_path()
+        launch = supervisor.launch
+        self.child = Child(
+            [word.replace(LISTEN, self.listen) for word in launch.argv],
+            launch.cwd,
+            supervisor.environment(),
+            launch.umask,
+            os.devnull,
+            supervisor.outputs.stderr,
+            supervisor.outputs.stderr,
+            _LADDER,
+        )
+
+    def connect(self, take: Callable[[Json], None]) -> Channel:
+        """The channel to it, once it answers. Raises ChannelClosed if it does not."""
+        deadline = time.monotonic() + _COME_UP_S
+        while True:
+            try:
+                channel = Channel(self.listen, take)
+                break
+            except OSError as error:
+                for pid, status in kernel.reap():
+                    self.child.met(pid, status)
+                if self.child.exit_status is not None:
+                    code = os.waitstatus_to_exitcode(self.child.exit_status)
+                    raise ChannelClosed(f"it ended with status {code}") from error
+                if time.monotonic() > deadline:
+                    raise ChannelClosed(f"nobody listens at its socket ({error})") from error
+                time.sleep(_CONNECT_PAUSE_S)
+        channel.greet(__version__, ANSWER_S)
+        return channel
+
+    def clear(self) -> None:
+        """Removes what it may have left of its socket; it has ended."""
+        if os.path.lexists(self._path):
+            os.unlink(self._path)
+        if self._home_handle is not None:
+            os.close(self._home_handle)
+            self._home_handle = None
+
+    def _listen_path(self) -> str:
+        """Where the app-server is to listen: in the jobs folder, by a name short enough for a socket.
+
+        0.133 refuses a path whose last folder is a link, as an entry of /proc/PID/fd is; one step further is none.
+        """
+        path = self._path
+        if os.path.lexists(path):
+            os.unlink(path)  # of a run that was killed; we hold the job's lock
+        if len(os.fsencode(path)) <= _PATH_LIMIT:
+            return path
+        if not kernel.LINUX:
+            raise StartFailed(f"{path} is too long for a socket.", "Choose a shorter CODEX_AGENT_HOME.")
+        folder, name = os.path.split(path)
+        self._home_handle = os.open(os.path.dirname(folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return f"/proc/{os.getpid()}/fd/{self._home_handle}/{os.path.basename(folder)}/{name}"
+
+
+def open_thread(channel: Channel, facts: Facts, request: Request) -> None:
+    """Has the server begin the job's thread, or go on with it. Raises StartFailed, ChannelClosed."""
+    params = words.thread_params(request)
+    if facts.thread_id is None:
+        reply = channel.ask("thread/start", params, ANSWER_S)
+    else:
+        params["threadId"] = facts.thread_id
+        # The history is long, and the TUI fetches it for itself; 0.133 knows no way to leave it out.
+        reply = channel.ask("thread/resume", {**params, "excludeTurns": True}, ANSWER_S)
+        if reply.error is not None and "excludeTurns" in reply.error:
+            reply = channel.ask("thread/resume", params, ANSWER_S)
+    if reply.error is not None:
+        raise StartFailed(f"Codex did not open the thread: {reply.error}")
+    thread = reply.result.get("thread")
+    if not isinstance(thread, dict) or not isinstance(thread.get("id"), str):
+        raise ChannelClosed("it opened a thread without an id")
+    facts.thread_id = thread["id"]
+    if isinstance(thread.get("path"), str):
+        facts.rollout = thread["path"]
+    model, effort = reply.result.get("model"), reply.result.get("reasoningEffort")
+    facts.model = model if isinstance(model, str) else facts.model
+    facts.reasoning = effort if isinstance(effort, str) else facts.reasoning

@@ -1,0 +1,106 @@
+"""Owns the step from a record to a running supervisor: the tmux session, the handshake, and taking it all back.
+
+Used by ``start`` for a new job and by ``send`` for one that had ended. The caller holds the job's lock. Must never
+leave a process or a session behind when it fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping
+
+from codex_agent import codex, handshake, kernel, tmux
+from codex_agent.errors import CodexAgentError, StartFailed
+from codex_agent.model import Record
+from codex_agent.settings import Settings
+from codex_agent.store import Store
+
+# How long the supervisor may take to come up; generous, since thirty may start at once on two cores.
+_COME_UP_S = 60.0
+# What must not travel from the caller's environment into the agent's: another job's marks and our own.
+_NOT_HANDED_ON = frozenset(
+    {kernel.MARK, kernel.BORDER, "CODEX_AGENT_JOB_ID", "CODEX_AGENT_STATUS", "CODEX_AGENT_ERROR"}
+)
+
+
+def launch(
+    store: Store, record: Record, lock: int, found: codex.Codex, settings: Settings, environ: Mapping[str, str]
+) -> None:
+    """Has the job's supervisor run, and returns once it says that Codex does. Raises StartFailed, TmuxFailed.
+
+    When it raises, no session and no process of this launch is left.
+    """
+    socket: str | None = None
+    request = record.request
+    try:
+        with handshake.Offer(store.temporary(record.id, "sock")) as offer:
+            argv = [sys.executable, "-I", "-S", "-E", _guardian(), store.home, record.id, offer.path]
+            before = record.facts.tmux_socket
+            if before is not None and _is_still_there(before, record.tmux_session):
+                socket = before
+                tmux.reopen_session(socket, record.tmux_session, argv, request.cwd)
+            else:
+                socket = tmux.open_session(settings.tmux_socket, environ, record.tmux_session, argv, request.cwd)
+            where = socket
+            words = handshake.Launch(request.argv, request.cwd, _environment(found, environ), _umask())
+            reply = offer.serve(words, lock, lambda: tmux.has_session(where, record.tmux_session), _COME_UP_S)
+        if not reply.get("ok"):
+            raise StartFailed(str(reply.get("message")), reply.get("hint"))
+    except BaseException as error:
+        if isinstance(error, StartFailed):
+            told = _last_words(store, record.id)
+            if told:
+                error.message = f"{error.message} {told}"
+                error.args = (error.message,)
+        if socket is not None:
+            with contextlib.suppress(CodexAgentError):
+                tmux.kill_session(socket, record.tmux_session)
+        kernel.sweep(lambda: kernel.marked(record.mark))
+        raise
+
+
+def _is_still_there(socket: str, session: str) -> bool:
+    """Whether the job's old session stayed, because somebody looks at it."""
+    try:
+        return tmux.has_session(socket, session)
+    except CodexAgentError:
+        return False  # a server that cannot be asked; the one that is set now will say
+
+
+def _last_words(store: Store, job_id: str) -> str:
+    """What the supervisor wrote about a fault of its own."""
+    try:
+        with open(store.path(job_id, ".stderr"), encoding="utf-8", errors="replace") as file:
+            lines = file.read().strip().splitlines()
+    except FileNotFoundError:
+        return ""
+    return lines[-1] if "codex-agent: the supervisor failed" in lines else ""
+
+
+def _guardian() -> str:
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "guardian.py")
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)  # there is no way to look without touching
+    os.umask(mask)
+    return mask
+
+
+def _environment(found: codex.Codex, environ: Mapping[str, str]) -> dict[str, str]:
+    env = {
+        key: value
+        for key, value in environ.items()
+        if key not in _NOT_HANDED_ON and is_text(key) and is_text(value)
+    }
+    env.update(found.env)
+    if found.path_dirs:
+        env["PATH"] = os.pathsep.join([*found.path_dirs, env.get("PATH", os.defpath)])
+    return env
+
+
+def is_text(text: str) -> bool:
+    """Whether this is UTF-8: bytes that are not stand in Python's environ as lone surrogates."""
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)

@@ -1,0 +1,96 @@
+"""Owns beginning an ended job again: the same job and thread, a new supervisor, a message to go on with.
+
+Whoever gets the job's lock does it; another ``send`` at the same moment finds the job alive and talks to it. If it
+cannot be begun, the record and the queue are as they were. Must never touch a job that lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+from collections.abc import Mapping
+
+from codex_agent import codex, mailbox, tmux
+from codex_agent.drivers.base import Message
+from codex_agent.errors import BadState, StoreUnwritable
+from codex_agent.launching import launch
+from codex_agent.model import Facts, Record, Turn
+from codex_agent.settings import Settings, cache_dir
+from codex_agent.starting import exec_options, interactive_argv
+from codex_agent.store import Store
+
+
+def reopen(store: Store, job_id: str, message: Message, settings: Settings, environ: Mapping[str, str]) -> bool:
+    """Begins the job again with this message, after those that still wait. False if it turned out to live.
+
+    Raises BadState if there is no thread to go on with, and what ``start`` raises if Codex cannot be run.
+    """
+    tmux.version(environ)
+    found = codex.find(settings.codex, environ, cache_dir(environ))
+    with store.settling():
+        lock = store.relock(job_id)
+        if lock is None:
+            return False
+        record = store.load(job_id)
+        if record.facts.ended_at is None:
+            os.close(lock)
+            return False
+        before, waited = copy.deepcopy(record), mailbox.load(store, job_id)
+        try:
+            _check(record, found)
+            _begin_anew(record, found, environ)
+            record.facts.queued = len(waited) + 1
+            mailbox.save(store, job_id, [*waited, message])
+            store.save(record)
+        except BaseException:
+            os.close(lock)
+            raise
+    try:
+        launch(store, record, lock, found, settings, environ)
+    except BaseException:
+        with contextlib.suppress(StoreUnwritable):
+            store.save(before)
+            mailbox.save(store, job_id, waited)
+        raise
+    finally:
+        os.close(lock)
+    return True
+
+
+def _check(record: Record, found: codex.Codex) -> None:
+    if record.facts.thread_id is None:
+        raise BadState(
+            f"Job {record.id} ended before Codex had opened a thread, so there is nothing to go on with.",
+            "Start a new one.",
+            id=record.id,
+        )
+    if not os.path.isdir(record.request.cwd):
+        raise BadState(
+            f"The folder of job {record.id} is gone: {record.request.cwd}", "Start a new one.", id=record.id
+        )
+    if record.request.driver == "channel" and not codex.has_channel(found.version):
+        raise BadState(
+            f"Job {record.id} needs a Codex that can be driven from outside; {found.path} is {found.version}.",
+            "Name a newer one with CODEX_AGENT_CODEX.",
+            id=record.id,
+        )
+
+
+def _begin_anew(record: Record, found: codex.Codex, environ: Mapping[str, str]) -> None:
+    """The record of a job that is about to run again; what it has done so far stays in it."""
+    request, facts, fresh = record.request, record.facts, Facts()
+    request.codex_version = found.version
+    if request.mode == "interactive":
+        request.argv, request.viewer_argv = interactive_argv(request, found, environ)
+    else:
+        request.argv = codex.exec_argv(found, exec_options(request))
+    if facts.turn.state is not None:
+        facts.last_turn = facts.turn
+        facts.turn = Turn(count=facts.turn.count)
+    for name in (
+        *("supervisor", "codex", "viewer", "exit_code", "exit_signal", "exited_at", "last_stderr", "stop_reason"),
+        *("lost", "ended_at", "settled_by", "waiting", "waiting_flags", "unknown", "reconnecting"),
+    ):
+        setattr(facts, name, getattr(fresh, name))
+    facts.runs += 1
