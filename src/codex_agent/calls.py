@@ -12,7 +12,7 @@ from codex_agent.control import Hangup, Json
 from codex_agent.errors import BadState, CodexAgentError
 from codex_agent.store import Store
 
-_COME_UP_S, _PAUSE_S = 60.0, 0.02
+_COME_UP_S, _GO_DOWN_S, _PAUSE_S = 60.0, 10.0, 0.02
 _ANSWER_S = 60.0
 
 
@@ -30,7 +30,8 @@ def ask(store: Store, job_id: str, request: Json, timeout_s: float | None = _ANS
     A supervisor that only comes up is waited for; one that holds the job's lock and has no socket is not ours.
     """
     path = store.path(job_id, ".sock")
-    deadline = time.monotonic() + (_COME_UP_S if timeout_s is None else min(timeout_s, _COME_UP_S))
+    begun = time.monotonic()
+    deadline = begun + (_COME_UP_S if timeout_s is None else min(timeout_s, _COME_UP_S))
     while True:
         try:
             with handshake.reachable(path) as short:
@@ -41,6 +42,9 @@ def ask(store: Store, job_id: str, request: Json, timeout_s: float | None = _ANS
                 raise Ended(heard=True) from error
             if not store.is_alive(job_id):
                 raise Ended(heard=False) from error
+            if store.load(job_id).facts.supervisor is not None:
+                # It has been up. Either it is just going down, or it listens nowhere.
+                deadline = min(deadline, begun + _GO_DOWN_S)
             if time.monotonic() >= deadline:
                 raise BadState(
                     f"The supervisor of job {job_id} does not answer ({error}).",

@@ -96,27 +96,19 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             if not self._asked:
                 self._asked = True
-                self._end_commands()
+                end_commands(self._process.pid)
             os.kill(self._process.pid, number)
             os.kill(self._process.pid, signal.SIGCONT)
         self.next_step_at = time.monotonic() + patience_s
         return True
 
-    def _end_commands(self) -> None:
-        """Ends the commands below Codex, and leaves Codex stopped.
-
-        At SIGINT Codex kills its sandbox helper the hard way, and then the empty .codex, .agents and .aws that the
-        helper had put into the repository stay there (0.133.0 and 0.163.0). Asked with SIGTERM the helper takes
-        them away. Codex stands still meanwhile, so that it cannot go on with its turn.
-        """
-        os.kill(self._process.pid, signal.SIGSTOP)
-        commands = kernel.children(self._process.pid)
-        for command in commands:
-            with contextlib.suppress(PermissionError):  # `sudo ...`: not ours to end
-                kernel.send(command, signal.SIGTERM)
-        deadline = time.monotonic() + _COMMANDS_S
-        while any(kernel.is_same(command) for command in commands) and time.monotonic() < deadline:
-            time.sleep(0.005)
+    def end_commands(self, then: Callable[[], None]) -> None:
+        """Ends the commands below it, does ``then`` while it stands still, and lets it go on."""
+        with contextlib.suppress(ProcessLookupError):
+            end_commands(self._process.pid)
+        then()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGCONT)
 
     def met(self, pid: int, status: int) -> None:
         """A child of this process has ended; perhaps this one."""
@@ -124,3 +116,20 @@ class Child:
             self.exit_status = status
             self.next_step_at = None
             self._process.returncode = os.waitstatus_to_exitcode(status)
+
+
+def end_commands(codex: int) -> None:
+    """Ends the commands below Codex (a child of this process that is not reaped), and leaves Codex stopped.
+
+    At SIGINT Codex kills its sandbox helper the hard way, and then the empty .codex, .agents and .aws that the
+    helper had put into the repository stay there (0.133.0 and 0.163.0). Asked with SIGTERM the helper takes them
+    away. Codex stands still meanwhile, so that it cannot go on with its turn. Raises ProcessLookupError.
+    """
+    os.kill(codex, signal.SIGSTOP)
+    commands = kernel.children(codex)
+    for command in commands:
+        with contextlib.suppress(PermissionError):  # `sudo ...`: not ours to end
+            kernel.send(command, signal.SIGTERM)
+    deadline = time.monotonic() + _COMMANDS_S
+    while any(kernel.is_same(command) for command in commands) and time.monotonic() < deadline:
+        time.sleep(0.005)

@@ -132,7 +132,10 @@ def ask(path: str, request: Json, timeout_s: float | None = None) -> Json:
             raise
         except OSError as error:
             raise Hangup(str(error), heard=True) from error
-    reply = json.loads(answer)
+    try:
+        reply = json.loads(answer)
+    except ValueError as error:
+        raise Hangup("the answer is none", heard=True) from error
     if not isinstance(reply, dict):
         raise Hangup("the answer is none", heard=True)
     return reply

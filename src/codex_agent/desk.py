@@ -6,6 +6,7 @@ never write the record itself.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 
@@ -44,7 +45,8 @@ class Desk:
         """Takes no more callers, and hangs up on those that still wait: they find the job ended."""
         self._supervisor.unwatch(self._listener.fileno())
         self._listener.close()
-        os.unlink(self._path)
+        with contextlib.suppress(FileNotFoundError):  # somebody removed it: no reason to fail the job's end
+            os.unlink(self._path)
         for caller in list(self._callers.values()):
             self._drop(caller)
 
@@ -74,6 +76,8 @@ class Desk:
 
     def _handle(self, request: Json, caller: Caller) -> None:
         supervisor, driver = self._supervisor, self._driver
+        if supervisor.facts.stop_reason is not None and request["do"] == "send":
+            return  # it hears of the end when that is written, and reopens the job
         if supervisor.facts.stop_reason is not None and request["do"] != "wait":
             self._reply(caller, refusal("bad_state", f"Job {supervisor.record.id} is just being ended."))
             return
@@ -83,10 +87,7 @@ class Desk:
 
         match request["do"]:
             case "send":
-                driver.send(
-                    Message(request["message_id"], request["text"], request["how"], stamp(), request.get("file")),
-                    done,
-                )
+                driver.send(_message(request), done)
             case "delivered":
                 driver.delivered(request["message_id"], done)
             case "interrupt":
@@ -96,11 +97,13 @@ class Desk:
             case "leave":
                 driver.leave(bool(request.get("cut")), done)
             case "wait":
-                self._wait(str(request["until"]), caller)
+                self._wait(request["until"], caller)
             case other:
                 self._reply(caller, refusal("usage", f"Nobody knows how to '{other}' here."))
 
-    def _wait(self, until: str, caller: Caller) -> None:
+    def _wait(self, until: object, caller: Caller) -> None:
+        if until not in ("turn", "approval"):
+            raise ValueError(f"until {until}")
         came_true = self._handed_back if until == "turn" else self._needs_somebody
         if came_true():
             self._reply(caller, {"ok": True})
@@ -133,3 +136,12 @@ class Desk:
             if one is caller:
                 self._supervisor.unwatch(handle)
                 del self._callers[handle]
+
+
+def _message(request: Json) -> Message:
+    """What is to be said. Raises KeyError or ValueError if that is none: it would lie in the queue for ever."""
+    message_id, text, how, file = request["message_id"], request["text"], request["how"], request.get("file")
+    texts = all(isinstance(word, str) for word in (message_id, text, file or ""))
+    if not texts or how not in ("now", "queue", "interrupt"):
+        raise ValueError("no message")
+    return Message(message_id, text, how, stamp(), file)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 
@@ -116,7 +117,11 @@ def _sweep_leftovers(store: Store, before: float) -> None:
         if not is_id(job_id) or (not temporary and os.path.exists(store.path(job_id, ".json"))):
             continue
         try:
-            if entry.stat().st_mtime <= before and not store.is_alive(job_id):
+            if entry.stat(follow_symlinks=False).st_mtime > before or store.is_alive(job_id):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path)
+            else:
                 os.unlink(entry.path)
         except FileNotFoundError:
             continue

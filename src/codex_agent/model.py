@@ -126,7 +126,7 @@ class LastTurn:
     status: TurnStatus = doc("completed, failed or interrupted.")
     started_at: str | None = doc("When it started.")
     ended_at: str | None = doc("When it ended.")
-    duration_ms: int | None = doc("How long it took, as Codex counts.")
+    duration_ms: int | None = doc("How long it took, as Codex counts; else between the two times.")
     error: str | None = doc("Codex's words, if it failed.")
 
 

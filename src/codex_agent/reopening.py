@@ -36,8 +36,8 @@ def reopen(store: Store, job_id: str, message: Message, settings: Settings, envi
         if record.facts.ended_at is None:
             os.close(lock)
             return False
-        before, waited = copy.deepcopy(record), mailbox.load(store, job_id)
         try:
+            before, waited = copy.deepcopy(record), mailbox.load(store, job_id)
             _check(record, found)
             _begin_anew(record, found, environ)
             record.facts.queued = len(waited) + 1
@@ -86,6 +86,10 @@ def _begin_anew(record: Record, found: codex.Codex, environ: Mapping[str, str]) 
     else:
         request.argv = codex.exec_argv(found, exec_options(request))
     if facts.turn.state is not None:
+        if request.mode == "exec":
+            facts.turn.id = facts.turn.id or facts.rollout_turn.id  # the event stream gives turns no ids
+        if facts.turn.state == "open":
+            facts.turn.state, facts.turn.ended_at = "aborted", facts.ended_at
         facts.last_turn = facts.turn
         facts.turn = Turn(count=facts.turn.count)
     for name in (

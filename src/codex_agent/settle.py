@@ -29,6 +29,11 @@ def settle(store: Store, job_id: str, *, by: str) -> Record:
         left = kernel.sweep(lambda: kernel.marked(record.mark))
         if left:
             facts.warnings.append(f"Could not end pid {', '.join(str(process.pid) for process in left)}.")
+        listen = store.path(job_id, ".app")
+        if os.path.lexists(listen):
+            from codex_agent.drivers.server import clear_socket  # late: most jobs have none
+
+            clear_socket(listen)
         catch_up(store, record)
         facts.waiting, facts.waiting_flags = [], []
         facts.lost = _what_was_lost(facts)

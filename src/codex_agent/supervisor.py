@@ -118,10 +118,10 @@ class Supervisor:
             if self.facts.stop_reason is not None or not self.driver.again():
                 return
 
-    def watch(self, handle: int, ready: Ready) -> None:
-        """Calls ``ready`` whenever this descriptor can be read."""
+    def watch(self, handle: int, ready: Ready, *, writing: bool = False) -> None:
+        """Calls ``ready`` whenever this descriptor can be read (``writing``: or written); the last call counts."""
         self._watched[handle] = ready
-        self._poller.register(handle, select.POLLIN)
+        self._poller.register(handle, select.POLLIN | (select.POLLOUT if writing else 0))
 
     def unwatch(self, handle: int) -> None:
         """No more of that. Nothing happens if it is not watched."""

@@ -69,7 +69,13 @@ def send(
                 "how": how,
                 "file": message.file,
             }
-            answer = ask(store, job_id, request, timeout_s=None)
+            answer = ask(store, job_id, request)
+        except TimeoutError as error:
+            raise CodexAgentError(
+                f"The supervisor of job {job_id} did not answer in time; it may still take the message.",
+                f"codex-agent status {job_id} says what it does; codex-agent kill {job_id} ends it.",
+                id=job_id,
+            ) from error
         except Ended as ended:
             store.wait_dead(job_id)
             told = _told(store, job_id, message.id) if ended.heard else None

@@ -258,9 +258,16 @@ def _last(facts: Facts) -> LastTurn | None:
         "failed" if failed else _TURN_STATUS[turn.state],
         turn.started_at,
         turn.ended_at,
-        turn.duration_ms or witness.duration_ms,
+        _duration(turn),
         turn.error or (witness.error if failed else None),
     )
+
+
+def _duration(turn: Turn) -> int | None:
+    """As Codex counts, where it tells; else between the two times we saw."""
+    if turn.duration_ms is not None or turn.started_at is None or turn.ended_at is None:
+        return turn.duration_ms
+    return max(0, round((seconds(turn.ended_at) - seconds(turn.started_at)) * 1000))
 
 
 def seconds(stamp: str) -> float:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import commands, starts, table, thinking, waits
+from benchmarks import commands, starts, staying, table, talking, thinking, turns, waits
 from benchmarks.stage import Stage, stage
 from support import codex
 
@@ -19,6 +19,9 @@ GROUPS: dict[str, Callable[[Stage], list[table.Row]]] = {
     "start": starts.rows,
     "wait": waits.rows,
     "thinking": thinking.rows,
+    "turns": turns.rows,
+    "staying": staying.rows,
+    "talking": talking.rows,
 }
 
 

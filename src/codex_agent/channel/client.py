@@ -87,14 +87,16 @@ class Channel:
         self._send({"id": request_id, "result": result})
 
     def pump(self) -> None:
-        """Sends and receives what can be now. Raises ChannelClosed."""
+        """Receives and sends what can be now. Raises ChannelClosed, once all that was said has been taken."""
         try:
-            self._wire.flush()
+            # First: a connection that takes nothing any more still holds what was said before.
             for text in self._wire.receive():
                 self._message(text)
             self._wire.flush()
         except (OSError, EOFError) as error:
             raise ChannelClosed(str(error)) from error
+        if self._wire.ended:
+            raise ChannelClosed("the app-server closed its connection")
 
     def greet(self, version: str, timeout_s: float) -> Json:
         """Introduces us; what the server says of itself. Raises ChannelClosed, also if it does not answer."""
@@ -148,7 +150,8 @@ class Channel:
         if "method" in message:
             self._take(message)
             return
-        then = self._calls.pop(message.get("id", 0), None)
+        call = message.get("id")
+        then = self._calls.pop(call, None) if isinstance(call, int) else None
         if then is None:
             return
         refused, result = message.get("error"), message.get("result")

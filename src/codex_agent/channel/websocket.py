@@ -40,6 +40,7 @@ class WebSocket:
         )
         self._open = False
         self._parts = bytearray()
+        self.ended = False
 
     def fileno(self) -> int:
         """For ``poll``."""
@@ -64,8 +65,10 @@ class WebSocket:
             del self._out[:sent]
 
     def receive(self) -> list[bytes]:
-        """The messages that are complete now, in order. Raises EOFError when the server has closed."""
-        ended = False
+        """The messages that are complete now, in order. ``ended`` is set when the server has closed.
+
+        Raises EOFError when it has and there is nothing left, or when what it says is no WebSocket.
+        """
         while True:
             try:
                 data = self._socket.recv(_READ_BYTES)
@@ -74,11 +77,11 @@ class WebSocket:
             except ConnectionResetError:
                 data = b""
             if not data:
-                ended = True
+                self.ended = True
                 break
             self._in += data
         messages = list(self._messages()) if self._open or self._upgraded() else []
-        if ended and not messages:
+        if self.ended and not messages:
             raise EOFError("the app-server closed its connection")
         return messages
 
@@ -112,7 +115,8 @@ class WebSocket:
                 self._frame(_PONG, payload)
                 self.flush()
             elif kind == _CLOSE:
-                raise EOFError("the app-server closed its connection")
+                self.ended = True
+                return
             elif kind in (_TEXT, _BINARY, _CONTINUATION):
                 self._parts += payload
                 if len(self._parts) > _MESSAGE_LIMIT:

@@ -248,7 +248,7 @@ def _tell_sent(sent: Sent, json_output: bool) -> None:
         print_json(sent)
         return
     print_text(_sent_line(sent))
-    print_text(f"  {me()} await-turn {sent.id} | watch {sent.id} | interrupt {sent.id}")
+    print_text(f"  {me()} await-turn {sent.id} | watch {sent.id} | status {sent.id}")
 
 
 def _sent_line(sent: Sent) -> str:

@@ -77,6 +77,16 @@ def has_channel(version: str) -> bool:
     return parse_version(version) >= CHANNEL_SINCE
 
 
+def records_turns(version: str) -> bool:
+    """Whether this Codex writes down when a turn begins and ends: 0.98.0 does not, 0.104.0 does."""
+    return parse_version(version) >= (0, 104, 0)
+
+
+def records_failures(version: str) -> bool:
+    """Whether this Codex writes down that a turn has failed: 0.133.0 does not, 0.150.0 does."""
+    return parse_version(version) >= (0, 150, 0)
+
+
 def approval_policies(codex: Codex, plain: bool = False) -> tuple[str, ...]:
     """The approval policies this Codex takes: its app-server, or (``plain``) its bare TUI.
 

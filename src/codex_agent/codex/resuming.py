@@ -1,4 +1,4 @@
-"""Owns the words that go on with a thread by `codex exec resume`, made from those that began it.
+"""Owns the words that go on with a thread, made from those that began it: `codex exec resume`, the bare TUI's.
 
 Light enough for the supervisor. Must never touch a file.
 """
@@ -16,3 +16,15 @@ def resume_argv(argv: Sequence[str], thread_id: str) -> list[str]:
     """
     words = [word for word in argv[:-1] if not word.startswith("--image=")]
     return [*words, "resume", thread_id, "-"]
+
+
+def plain_words(argv: Sequence[str], thread_id: str | None, prompt: str | None) -> list[str]:
+    """From ``interactive.plain_argv``'s words: the same with a thread to go on with, and a prompt to begin with.
+
+    Pictures belong to the first prompt, and Codex sends them by themselves where there is none (0.163.0).
+    """
+    first = prompt is not None and thread_id is None
+    words = [word for word in argv if first or not word.startswith("--image=")]
+    if thread_id is not None:
+        words += ["resume", thread_id]
+    return words if prompt is None else [*words, "--", prompt]

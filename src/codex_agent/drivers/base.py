@@ -46,8 +46,11 @@ class Host(Protocol):
     def environment(self) -> dict[str, str]:
         """What Codex gets."""
 
-    def watch(self, handle: int, ready: Callable[[], bool]) -> None:
-        """Calls ``ready`` whenever this descriptor can be read; it says False when that is over."""
+    def watch(self, handle: int, ready: Callable[[], bool], *, writing: bool = False) -> None:
+        """Calls ``ready`` whenever this descriptor can be read (``writing``: or written).
+
+        It says False when that is over. The last call for a descriptor counts.
+        """
 
     def unwatch(self, handle: int) -> None:
         """No more of that."""

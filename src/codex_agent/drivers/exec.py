@@ -15,7 +15,7 @@ from codex_agent import execstream, kernel, mailbox
 from codex_agent.child import Child, Rung
 from codex_agent.codex.resuming import resume_argv
 from codex_agent.drivers.base import Done, Host, Json, Message, refusal
-from codex_agent.errors import StoreUnwritable
+from codex_agent.errors import RecordUnreadable, StoreUnwritable
 from codex_agent.model import stamp
 from codex_agent.render import event_text
 
@@ -54,7 +54,11 @@ class ExecDriver:
 
     def again(self) -> bool:
         supervisor = self._supervisor
-        waiting = mailbox.load(supervisor.store, supervisor.record.id)
+        try:
+            waiting = mailbox.load(supervisor.store, supervisor.record.id)
+        except RecordUnreadable as error:
+            supervisor.warn(error.message)
+            return False
         if not waiting or self._facts.thread_id is None or self._said is not None:
             return False
         kernel.sweep(lambda: kernel.descendants(os.getpid()))
@@ -69,8 +73,10 @@ class ExecDriver:
         """Says the first of these to the thread, in a run of its own."""
         supervisor, message = self._supervisor, waiting[0]
         assert self._facts.thread_id is not None
-        if self._facts.turn.state not in (None, "open"):
-            self._facts.last_turn = self._facts.turn
+        turn = self._facts.turn
+        if turn.state not in (None, "open"):
+            turn.id = turn.id or self._facts.rollout_turn.id
+            self._facts.last_turn = turn
         self._facts.last_message = None
         supervisor.outputs.show(f"\n> {message.text}\n")
         temporary = supervisor.store.temporary(supervisor.record.id, "stdin")
@@ -212,12 +218,12 @@ class ExecDriver:
     def _delivered(self, message: Message) -> None:
         supervisor = self._supervisor
         self._said = None
-        rest = [one for one in mailbox.load(supervisor.store, supervisor.record.id) if one.id != message.id]
         try:
+            rest = [one for one in mailbox.load(supervisor.store, supervisor.record.id) if one.id != message.id]
+            self._facts.queued = len(rest)
             mailbox.save(supervisor.store, supervisor.record.id, rest)
-        except StoreUnwritable as error:
+        except (RecordUnreadable, StoreUnwritable) as error:
             supervisor.warn(error.message)
-        self._facts.queued = len(rest)
         turn_id = self._turn_id()
         supervisor.note("sent", message_id=message.id, delivery="turn", turn_id=turn_id, chars=len(message.text))
         supervisor.changed(at_once=True)

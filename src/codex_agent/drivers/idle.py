@@ -21,7 +21,7 @@ class IdleClock:
     def __init__(self, supervisor: Host) -> None:
         self._supervisor = supervisor
         self._grace_s = supervisor.record.request.idle_exit_s
-        self._since: float | None = None
+        self._watched = False
         self._seen: tuple[object, ...] | None = None
         self.due: float | None = None
 
@@ -31,24 +31,24 @@ class IdleClock:
         state = self._supervisor.turn_state
         idle = state not in BUSY and state not in WAITING and facts.queued == 0 and not others_work
         if not self._grace_s or facts.stop_reason is not None or not idle:
-            self._since = self.due = self._seen = None
+            self.due = self._seen = None
             return
         seen = (facts.turn.id, facts.turn.ended_at, facts.last_activity_at)
-        if self._since is None or seen != self._seen:
-            self._seen, self._since = seen, time.monotonic()
-            self.due = self._since + self._grace_s
+        if seen != self._seen:
+            self._seen = seen
+            self.due = time.monotonic() + self._grace_s
 
     def has_run_out(self) -> bool:
         """Whether the grace is over and nobody looks; asked when it is ``due``."""
         socket = self._supervisor.facts.tmux_socket
         if socket is not None and tmux.attached(socket, self._supervisor.record.tmux_session):
             shortest, longest = _LOOK_AGAIN_S
-            self._since = time.monotonic()
-            self.due = self._since + min(max(self._grace_s / 3, shortest), longest)
+            self._watched = True
+            self.due = time.monotonic() + min(max(self._grace_s / 3, shortest), longest)
             return False
-        assert self._since is not None
-        if time.monotonic() < self._since + self._grace_s:
-            # Somebody was there until a moment ago: the whole grace from then on.
-            self.due = self._since + self._grace_s
+        if self._watched:
+            # They left at some time since the last look: the whole grace from now on is never too short.
+            self._watched = False
+            self.due = time.monotonic() + self._grace_s
             return False
         return True

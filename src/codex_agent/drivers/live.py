@@ -27,7 +27,7 @@ from codex_agent.render import event_text
 
 _REAP_S, _REAP_PAUSE_S, _FLAGS_S = 0.5, 0.005, 0.3
 # How long a turn may take to be cut off before harder means: 9 ms, measured on 0.163.0.
-_CUT_S, _INTERRUPT_S = 2.0, 15.0
+_CUT_S, _CUT_AGAIN_S, _INTERRUPT_S = 2.0, 0.1, 15.0
 _PLAIN = "Try again with --plain, which runs the TUI alone."
 
 
@@ -51,7 +51,9 @@ class LiveDriver:
         self._flags: list[str] = []
         self._flags_at: float | None = None
         self._cutting: list[tuple[float, Done]] = []
+        self._cut_again_at: float | None = None
         self._ending_since: float | None = None
+        self._pushing = False
         self._closed = False
 
     @property
@@ -150,8 +152,8 @@ class LiveDriver:
             supervisor.warn(f"The TUI ended again and again (status {code}); the agent goes on without.")
 
     def due(self) -> float | None:
-        times = [self._server.next_step_at, self._viewer.kill_at, self._idle.due, self._asking.due]
-        times += [self._flags_at, *(at for at, _ in self._cutting)]
+        times = [self._server.next_step_at, self._viewer.kill_at, self._idle.due, self._asking.due, self._saying.due]
+        times += [self._flags_at, self._cut_again_at, *(at for at, _ in self._cutting)]
         if self._ending_since is not None:
             times.append(self._ending_since + _CUT_S)
         return min((at for at in times if at is not None), default=None)
@@ -168,6 +170,11 @@ class LiveDriver:
             self._supervisor.warn("Codex did not end even after SIGKILL.")
         if self._viewer.kill_at is not None and now >= self._viewer.kill_at:
             self._viewer.insist()
+        if self._cut_again_at is not None and now >= self._cut_again_at:
+            self._cut_again_at = None
+            wanted = self._cutting or self._ending_since is not None
+            if wanted and self._facts.turn.state == "open" and not self._closed:
+                self._cut()
         for waiting in [each for each in self._cutting if now >= each[0]]:
             self._cutting.remove(waiting)
             waiting[1](
@@ -177,14 +184,17 @@ class LiveDriver:
             self._flags_at, self._facts.waiting_flags = None, self._flags
             self._supervisor.changed(at_once=True)
         self._asking.on_time(now)
+        self._saying.on_time(now)
+        self._push()
         self._idle.look(others_work=bool(self._others))
         if self._idle.due is not None and now >= self._idle.due and self._idle.has_run_out():
             self._supervisor.stop("idle")
 
     def insist(self) -> None:
         if self._facts.turn.state == "open" and not self._closed:
-            # So that the rollout says how the turn ended, and Codex ends its own commands.
-            self._cut()
+            # So that the rollout says how the turn ended. Its commands go first: one that has only begun Codex
+            # would kill with the turn, sandbox helper and all (0.163), and what that one cleans up would stay.
+            self._server.end_commands(self._cut)
             self._ending_since = time.monotonic()
         else:
             self._ending_since = 0.0
@@ -206,19 +216,23 @@ class LiveDriver:
     # ---- what the app-server says ----
 
     def _hear(self) -> None:
-        supervisor = self._supervisor
-
-        def ready() -> bool:
-            try:
-                self._channel.pump()
-            except ChannelClosed as error:
-                self._lost(str(error))
-                return False
-            return True
-
-        supervisor.watch(self._channel.fileno(), ready)
+        self._supervisor.watch(self._channel.fileno(), self._pump)
         # What came while the thread was opened is read already, and no poll tells of it.
-        ready()
+        self._pump()
+
+    def _pump(self) -> bool:
+        try:
+            self._channel.pump()
+        except ChannelClosed as error:
+            self._lost(str(error))
+            return False
+        return True
+
+    def _push(self) -> None:
+        """A long message does not go into the socket at once; the rest follows when there is room."""
+        if not self._closed and self._channel.wants_to_write != self._pushing:
+            self._pushing = self._channel.wants_to_write
+            self._supervisor.watch(self._channel.fileno(), self._pump, writing=self._pushing)
 
     def _lost(self, why: str) -> None:
         """The channel is gone. As a rule because the server is; then its end is about to be noticed."""
@@ -269,6 +283,7 @@ class LiveDriver:
         facts, supervisor = self._facts, self._supervisor
         if method == "thread/status/changed":
             self._flags = words.status_of(message)[1]
+            supervisor.worked()
             # What it waits for follows at once; only if it does not are the flags all there is to tell.
             self._flags_at = time.monotonic() + _FLAGS_S if self._flags else None
             if not self._flags and facts.waiting_flags:
@@ -372,7 +387,9 @@ class LiveDriver:
         self._cut()
 
     def _cut(self) -> None:
-        # Codex answers this when the turn has ended, or never if it had ended before (0.163.0).
+        # Codex answers this when the turn has ended, or never if it had ended before (0.163.0). In a turn's first
+        # milliseconds it does nothing at all (0.133.0, 0.163.0), so it is asked again.
+        self._cut_again_at = time.monotonic() + _CUT_AGAIN_S
         params = {"threadId": self._facts.thread_id, "turnId": self._facts.turn.id}
         self._channel.call("turn/interrupt", params, lambda _: None)
 

@@ -5,6 +5,7 @@ Must never know what is said over the channel.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -18,7 +19,9 @@ from codex_agent.errors import StartFailed
 from codex_agent.model import LISTEN, Facts, Request
 
 _COME_UP_S, _CONNECT_PAUSE_S, ANSWER_S = 30.0, 0.005, 30.0
-_LADDER: tuple[Rung, ...] = ((signal.SIGTERM, 3.0), (signal.SIGKILL, 2.0))
+# At the first SIGTERM it waits for turns to end, now and then (4 times in 30 with 0.133.0) for one that has long
+# ended; the second ends it at once.
+_LADDER: tuple[Rung, ...] = ((signal.SIGTERM, 0.7), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
 _PATH_LIMIT = 100
 
 
@@ -29,6 +32,7 @@ class Server:
         """Starts it. Raises OSError if it cannot be run, StartFailed if there is no path for its socket."""
         self._path = supervisor.store.path(supervisor.record.id, ".app")
         self._home_handle: int | None = None
+        self._real: str | None = None
         self.listen = self._listen_path()
         launch = supervisor.launch
         self.child = Child(
@@ -59,12 +63,13 @@ class Server:
                     raise ChannelClosed(f"nobody listens at its socket ({error})") from error
                 time.sleep(_CONNECT_PAUSE_S)
         channel.greet(__version__, ANSWER_S)
+        if os.path.islink(self._path):
+            self._real = os.readlink(self._path)
         return channel
 
     def clear(self) -> None:
         """Removes what it may have left of its socket; it has ended."""
-        if os.path.lexists(self._path):
-            os.unlink(self._path)
+        clear_socket(self._path, self._real)
         if self._home_handle is not None:
             os.close(self._home_handle)
             self._home_handle = None
@@ -84,6 +89,21 @@ class Server:
         folder, name = os.path.split(path)
         self._home_handle = os.open(os.path.dirname(folder), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         return f"/proc/{os.getpid()}/fd/{self._home_handle}/{os.path.basename(folder)}/{name}"
+
+
+def clear_socket(path: str, real: str | None = None) -> None:
+    """Removes what an app-server that has ended left of its socket.
+
+    From 0.150 on ``path`` is a link; the socket itself and a lock file lie in a temporary folder of Codex's, under
+    a name made from the path, and the lock file stays even after a clean end (0.163.0). ``real`` is where the link
+    led, if somebody has seen it.
+    """
+    if os.path.islink(path):
+        real = os.readlink(path)
+    ours = real is not None and os.path.basename(os.path.dirname(real)).startswith("codex-daemon-")
+    for each in (path, *((real, f"{real}.lock") if ours and real is not None else ())):
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            os.unlink(each)
 
 
 def open_thread(channel: Channel, facts: Facts, request: Request) -> None:

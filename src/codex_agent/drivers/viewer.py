@@ -29,9 +29,9 @@ _MENDED = b"\x1b[?25h\x1b[?2004l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b
 class Viewer:
     """One TUI at a time. ``status`` is the wait status of one that has ended, until the next is begun."""
 
-    def __init__(self, argv: list[str], cwd: str, env: dict[str, str], stderr: int) -> None:
-        """Nothing is started yet. ``stderr`` is where its complaints go, a descriptor that appends."""
-        self._argv, self._cwd, self._stderr = argv, cwd, stderr
+    def __init__(self, argv: list[str], cwd: str, env: dict[str, str], stderr: int, umask: int = -1) -> None:
+        """Nothing is started yet. ``stderr`` is where its complaints go; ``umask`` -1 leaves that as it is."""
+        self._argv, self._cwd, self._stderr, self._umask = argv, cwd, stderr, umask
         # The terminal is the pane's and not the caller's.
         self._env = {**env, **{key: os.environ[key] for key in ("TERM", "COLORTERM") if key in os.environ}}
         self._process: subprocess.Popen[bytes] | None = None
@@ -57,6 +57,7 @@ class Viewer:
             cwd=self._cwd,
             env=self._env,
             stderr=self._stderr,
+            umask=self._umask,
             preexec_fn=_alone_in_front(),  # noqa: PLW1509 (this process has one thread)
         )
         self.status = None

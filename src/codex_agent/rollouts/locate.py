@@ -8,6 +8,7 @@ Cold files may be compressed to ``.jsonl.zst``.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 
@@ -36,6 +37,13 @@ def find(codex_home: str, thread_id: str) -> str | None:
     if not found:
         found = _in_folder(sessions, wanted) or _in_folder(os.path.join(codex_home, "archived_sessions"), wanted)
     return max(found, key=_rank) if found else None
+
+
+def thread_of(path: str) -> str | None:
+    """The thread's id in a rollout's path; None for any other file."""
+    uuid = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    found = re.fullmatch(rf"rollout-.*-({uuid})\.jsonl", os.path.basename(path))
+    return found[1] if found else None
 
 
 def _rank(path: str) -> tuple[bool, float, str]:
