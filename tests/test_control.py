@@ -1,4 +1,4 @@
-"""A job's control socket: what callers may do to it without harm, and what a real job's supervisor makes of nonsense."""
+"""A job's control socket: what callers may do to it without harm; what a real supervisor makes of nonsense."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_request_in_pieces(listener: Listener, path: str) -> None:
     text = json.dumps({"do": "send", "text": "\u00e9" * 100_000}).encode()
     whole = packed(text)
     assert caller.receive() is None and not caller.gone
-    for at in range(0, 16):
+    for at in range(16):
         connection.sendall(whole[at : at + 1])
         assert caller.receive() is None and not caller.gone
     writer = threading.Thread(target=connection.sendall, args=(whole[16:],))
@@ -237,9 +237,7 @@ def outcome(store: Store, job_id: str, request: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("interactive", [True, False], ids=["stays", "exec"])
-def test_nonsense_does_no_harm(
-    interactive: bool, cli: Cli, home: Home, model: ModelServer, repo: Path
-) -> None:
+def test_nonsense_does_no_harm(interactive: bool, cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
     """Each is refused, or hung up on; the agent at work never notices."""
     gate = model.gate("held")
     model.on("%%held", Step.hold(gate, Step.message("Never noticed.")))
@@ -259,7 +257,6 @@ def test_nonsense_does_no_harm(
         assert after[key] == before[key], key
     gate.open()
     assert told(cli, "await-turn", job_id)["message"] == "Never noticed."
-    assert not [text for text in model.requests if "dance" in json.dumps(text["input"])]
 
 
 def test_callers_that_went_away_are_forgotten(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:

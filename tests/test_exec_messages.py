@@ -1,4 +1,4 @@
-"""Messages to an agent that does its task and ends: what is refused, what follows the run, what goes on after its end."""
+"""Messages to an agent that does its task and ends: what is refused, what follows a run, what comes after the end."""
 
 from __future__ import annotations
 
@@ -67,7 +67,11 @@ def test_queue(cli: Cli, home: Home, model: ModelServer, repo: Path, gate: Gate,
     assert cli("output", job_id, "--result").ok().out == "Two.\n"
     texts = user_texts(model.requests_for("%%two")[-1])
     assert [text for text in texts if text.startswith("%%")] == ["%%first", "%%one", "%%two", "%%two"]
-    asked = {request["prompt_cache_key"] for marker in ("%%first", "%%one", "%%two") for request in model.requests_for(marker)}
+    asked = {
+        request["prompt_cache_key"]
+        for marker in ("%%first", "%%one", "%%two")
+        for request in model.requests_for(marker)
+    }
     assert len(asked) == 1, "one thread"
     said = told(cli, "output", job_id, "--transcript", shape="output --transcript")
     assert [each["text"] for each in said["entries"] if each["kind"] in ("user", "agent")] == [
@@ -80,9 +84,16 @@ def test_queue(cli: Cli, home: Home, model: ModelServer, repo: Path, gate: Gate,
 
 @pytest.mark.parametrize("later", [False, True], ids=["queued", "after the end"])
 def test_sandbox_and_folder_stay(
-    later: bool, cli: Cli, home: Home, model: ModelServer, repo: Path, gate: Gate, elsewhere: Path, each_codex: Codex
+    later: bool,
+    cli: Cli,
+    home: Home,
+    model: ModelServer,
+    repo: Path,
+    gate: Gate,
+    elsewhere: Path,
+    each_codex: Codex,
 ) -> None:
-    """`codex exec resume` restores neither by itself. Told by what a command of the follow-up can write, and where."""
+    """`codex exec resume` restores neither by itself. Seen by what a command can write, and where."""
     model.on("%%where", Step.command(f"pwd > where; touch {elsewhere}/outside"), Step.message("There."))
     (repo / "sub").mkdir()
     job_id = begin(cli, repo / "sub", "%%first", "-m", "gpt-5.4-mini", "-r", "low")
@@ -96,7 +107,9 @@ def test_sandbox_and_folder_stay(
         gate.open()
     job = ended(cli, job_id)
     assert (job["status"], job["last_message"]) == ("completed", "There.")
-    assert (repo / "sub" / "where").read_text().strip() == str(repo / "sub") and not (elsewhere / "outside").exists()
+    assert (repo / "sub" / "where").read_text().strip() == str(repo / "sub") and not (
+        elsewhere / "outside"
+    ).exists()
     for request in model.requests_for("%%where"):
         assert (request["model"], request["reasoning"]["effort"]) == ("gpt-5.4-mini", "low")
 
@@ -148,7 +161,9 @@ def test_what_waits_survives_a_kill(cli: Cli, home: Home, model: ModelServer, re
     assert said == ["%%first", "%%one", "%%two"]
 
 
-def test_what_waits_survives_the_supervisor(cli: Cli, home: Home, model: ModelServer, repo: Path, gate: Gate) -> None:
+def test_what_waits_survives_the_supervisor(
+    cli: Cli, home: Home, model: ModelServer, repo: Path, gate: Gate
+) -> None:
     job_id = begin(cli, repo, "%%first")
     gate.reached()
     told(cli, "send", job_id, "%%one", "--queue")

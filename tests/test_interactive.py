@@ -1,4 +1,4 @@
-"""An agent that stays, driven from outside, with its screen taken away: what is known of it comes from Codex itself.
+"""An agent that stays, driven from outside with its screen taken away: what is known of it comes from Codex.
 
 In each test the TUI in the pane is stopped while things happen (`blind`), on the newest wheel and on the oldest.
 """

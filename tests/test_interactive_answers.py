@@ -61,13 +61,17 @@ def test_several_wait(cli: Cli, home: Home, model: ModelServer, repo: Path, each
     done = told(cli, "approve", job_id, "2")
     assert done["waiting"] == second and done["turn_state"] == "waiting_approval"
     assert see(cli, job_id)["waiting_for"]["n"] == 1
-    assert "answered" in refused(cli, "approve", job_id, "2") and "never asked" in refused(cli, "deny", job_id, "3")
+    assert "answered" in refused(cli, "approve", job_id, "2") and "never asked" in refused(
+        cli, "deny", job_id, "3"
+    )
     assert told(cli, "deny", job_id)["waiting"]["n"] == 1
     assert told(cli, "await-turn", job_id)["message"] == "Both."
     assert (a.exists(), b.exists()) == (str(a) in second["command"], str(b) in second["command"])
     told(cli, "send", job_id, "%%more", "--wait", rc=10, shape="send --wait")
     assert see(cli, job_id)["waiting_for"]["n"] == 3
-    assert "no question" in refused(cli, "answer", job_id, "-n", "3", "yes") and cli("approve", job_id, "0").rc == 2
+    assert (
+        "no question" in refused(cli, "answer", job_id, "-n", "3", "yes") and cli("approve", job_id, "0").rc == 2
+    )
 
 
 def test_approve_always(cli: Cli, home: Home, model: ModelServer, repo: Path, each_codex: Codex) -> None:
@@ -140,7 +144,9 @@ def test_changing_files(cli: Cli, home: Home, model: ModelServer, repo: Path, ea
     """A patch that the sandbox does not allow: the files it is about are told with it."""
     made = repo / "made.txt"
     model.on(
-        "%%patch", Step.patch(f"*** Begin Patch\n*** Add File: {made}\n+made\n*** End Patch\n"), Step.message("Done.")
+        "%%patch",
+        Step.patch(f"*** Begin Patch\n*** Add File: {made}\n+made\n*** End Patch\n"),
+        Step.message("Done."),
     )
     job_id = stay(cli, repo, "%%patch", "-s", "read-only")
     report = told(cli, "await-turn", job_id, rc=10)
@@ -170,9 +176,7 @@ def test_answer_by_number_label_or_words(
     assert json.loads(outputs(model, "%%ask")[-1]) == {"answers": {"q1": {"answers": [means]}}}
 
 
-def test_answer_several_questions(
-    cli: Cli, home: Home, model: ModelServer, repo: Path, each_codex: Codex
-) -> None:
+def test_answer_several_questions(cli: Cli, home: Home, model: ModelServer, repo: Path, each_codex: Codex) -> None:
     """One answer for each, in order; an approval's words do not answer a question."""
     three = asks(("One?", ["A", "B"]), ("Two?", ["C", "D"]), ("Three?", ["E", "F"]))
     model.on("%%ask", three, Step.message("Thanks."))

@@ -10,7 +10,7 @@ import pytest
 
 from codex_agent.demo.model_server import ModelServer, Step
 from support import Cli, Codex, Home, until
-from support.agents import Agent, agent
+from support.agents import Agent, agent, heard
 from support.interactive import wants
 from support.processes import processes_with
 
@@ -133,6 +133,28 @@ def test_supervisor_and_guardian_killed(cli: Cli, home: Home, model: ModelServer
     one.nothing_left()
     assert one.file(".sock").exists() and os.path.lexists(one.file(".app")), "the test wants these stale"
     goes_on(one, model)
+
+
+@pytest.mark.parametrize("who", ["codex", "supervisor", "guardian", "kill"])
+def test_a_message_that_had_not_been_taken_yet(
+    who: str, each_codex: Codex, cli: Cli, home: Home, model: ModelServer, repo: Path
+) -> None:
+    """Codex has it in its memory only, until the command ends: the next message is said behind it, each once."""
+    one = at_work(cli, home, model, repo, "-s", "danger-full-access")
+    model.on("%%last", *[Step.message("All there.")] * 9)
+    assert one.send("on its way")["delivery"] == "steer"
+    assert one.send("queued behind it", "--queue")["delivery"] == "queued"
+    if who == "kill":
+        one("kill").ok()
+    else:
+        one.signal(who)
+    one.ended()
+    assert one.send("%%last")["reopened"]
+    texts = ["on its way", "queued behind it", "%%last"]
+    until(lambda: heard(model, texts) == texts, 20, "all three, in order")
+    one.answers()
+    assert heard(model, texts) == texts and one.job.queued == 0
+    one("kill").ok()
 
 
 # ---- the pane goes away ----

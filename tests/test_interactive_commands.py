@@ -80,7 +80,7 @@ def test_send_from_stdin_and_file(talk: Talk) -> None:
     "text", ["-x %%", "--queue %%", "C-c %%", "/quit %%", "!touch /tmp/x %%", "$(id) `id` %%"]
 )
 def test_send_says_every_text_as_it_is(talk: Talk, text: str) -> None:
-    """What begins with a dash comes after `--`, as for every command; nothing is a key, a slash command, a shell."""
+    """What begins with a dash comes after `--`, as everywhere; nothing is a key, a slash command, a shell."""
     sent = told(talk.place.cli, "send", talk.id, "--", text)
     assert told(talk.place.cli, "await-turn", talk.id)["turn_id"] == sent["turn_id"]
     assert talk.said("%%") == text
@@ -116,7 +116,7 @@ def test_send_refuses_nonsense(talk: Talk) -> None:
 
 
 def test_send_queue(cli: Cli, home: Home, model: ModelServer, repo: Path, gate: Gate) -> None:
-    """The running turn is left alone; what was queued follows, one turn each, in order, before anything is idle."""
+    """The running turn is left alone; what was queued follows, one turn each, in order, with no idling."""
     for word in ("one", "two"):
         model.on(f"%%{word}", Step.message(f"Said {word}."))
     job_id = stay(cli, repo, "%%hold")
@@ -184,13 +184,15 @@ def test_send_to_one_that_is_just_ending(cli: Cli, home: Home, model: ModelServe
         model.on(f"%%{word}", Step.message(word))
     job_id = stay(cli, repo, "%%one")
     told(cli, "await-turn", job_id)
-    codex = record(home, job_id).facts.codex
-    assert codex is not None
-    os.kill(codex.pid, signal.SIGSTOP)  # so that the end takes a while
-    leaving = cli.start("exit", job_id)
-    until(lambda: record(home, job_id).facts.stop_reason == "exit", 10, "the end begun")
-    forbidden, sending = cli.start("send", job_id, "%%two", "--no-resume"), cli.start("send", job_id, "%%two", "--json")
-    until(lambda: callers(job_id) == 2, 10, "both on the line")
+    supervisor = record(home, job_id).facts.supervisor
+    assert supervisor is not None
+    os.kill(supervisor.pid, signal.SIGSTOP)  # so that it finds all three at once, in this order
+    calls = []
+    for words in (("exit", job_id), ("send", job_id, "%%two", "--no-resume"), ("send", job_id, "%%two", "--json")):
+        calls.append(cli.start(*words))
+        until(lambda: callers(job_id, "02") == len(calls), 10, "another one on the line")
+    os.kill(supervisor.pid, signal.SIGCONT)
+    leaving, forbidden, sending = calls
     assert leaving.wait(15) == 0 and forbidden.wait(15) == 4 and sending.wait(15) == 0
     assert sending.stdout is not None and json.loads(sending.stdout.read())["reopened"]
     assert told(cli, "await-turn", job_id)["message"] == "two" and len(heard(model, "%%two")) == 1
@@ -208,8 +210,9 @@ def test_reopened_in_the_moment_its_pane_closes(
         person.sees("Press Enter")
         real, folder = shutil.which("tmux"), tmp_path / "late"
         folder.mkdir()
-        kills = f'case "$*" in *respawn-pane*) {real} -S "{home.tmux_socket}" kill-session -t "=codex-agent-{job_id}";; esac'
-        (folder / "tmux").write_text(f'#!/bin/sh\n{kills}\nexec {real} "$@"\n')
+        kills = f'{real} -S "{home.tmux_socket}" kill-session -t "=codex-agent-{job_id}"'
+        script = f'#!/bin/sh\ncase "$*" in *respawn-pane*) {kills};; esac\nexec {real} "$@"\n'
+        (folder / "tmux").write_text(script)
         (folder / "tmux").chmod(0o755)
         answer = cli("send", job_id, "%%one", "--wait", env={"PATH": f"{folder}:{home.env['PATH']}"}).ok()
         assert answer.out == "one\n" and see(cli, job_id)["turn_count"] == 2
@@ -284,7 +287,7 @@ def test_await_turn_hears_of_the_jobs_end(
 def test_interrupt_in_a_turns_first_moment(
     cli: Cli, home: Home, model: ModelServer, repo: Path, gate: Gate, each_codex: Codex
 ) -> None:
-    """Codex passes over what comes in a turn's first milliseconds; a process of its own would be too late for that."""
+    """Codex passes over what comes in its first milliseconds; a process of its own would be too late for that."""
     model.on("%%start", Step.message("Ready."))
     job_id = stay(cli, repo, "%%start")
     told(cli, "await-turn", job_id)

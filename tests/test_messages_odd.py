@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from codex_agent.demo.model_server import ModelServer, Step
 from support import Cli, Codex, Home, until
 from support.agents import Agent, agent, heard
-from support.interactive import QUESTIONS, asks, wants
+from support.interactive import QUESTIONS, asks, callers, wants
 from support.jobs import user_texts
 
 SENDERS = 10
@@ -241,6 +242,32 @@ def test_a_person_answers_at_the_same_moment(
         assert len(answered) == n + 1 and answered[-1]["by"] in ("command", "pane")
         if code:
             assert answered[-1]["by"] == "pane", "it was refused, so it was not the command"
+    one("kill").ok()
+
+
+def test_a_person_types_at_the_same_moment(
+    each_codex: Codex, cli: Cli, home: Home, model: ModelServer, repo: Path
+) -> None:
+    """Both are heard, and the turn that `send` tells is the one that has its message (0.133 promises another)."""
+    one = idle(cli, home, model, repo)
+    one.shown("Ready.")
+    texts = []
+    for n in range(4):
+        typed, sent = f"typed {n}.", f"sent {n}."
+        one.type("-l", typed)
+        one.shown(typed)
+        texts += [typed, sent]
+        one.signal("codex", signal.SIGSTOP)  # so that it finds both when it goes on
+        one.type("Enter")
+        sender = cli.start("send", one.id, sent, "--json")
+        until(lambda: callers(one.id), 10, "the sender on the line")
+        one.signal("codex", signal.SIGCONT)
+        ((code, told),) = answers_of([sender])
+        assert code == 0, told
+        until(lambda: sorted(heard(model, texts)) == sorted(texts), 10, "both heard, once")  # noqa: B023
+        one.answers()
+        assert turn_of_each(one, texts)[sent] == told["turn_id"]
+        assert one.job.turn_state == "idle"
     one("kill").ok()
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 
 from codex_agent import codex, handshake, kernel, tmux
-from codex_agent.errors import CodexAgentError, StartFailed
+from codex_agent.errors import CodexAgentError, StartFailed, TmuxFailed
 from codex_agent.model import Record
 from codex_agent.settings import Settings
 from codex_agent.store import Store
@@ -40,8 +40,13 @@ def launch(
             before = record.facts.tmux_socket
             if before is not None and _is_still_there(before, record.tmux_session):
                 socket = before
-                tmux.reopen_session(socket, record.tmux_session, argv, request.cwd)
-            else:
+                try:
+                    tmux.reopen_session(socket, record.tmux_session, argv, request.cwd)
+                except TmuxFailed:
+                    if _is_still_there(before, record.tmux_session):
+                        raise
+                    socket = None  # it closed at this moment
+            if socket is None:
                 socket = tmux.open_session(settings.tmux_socket, environ, record.tmux_session, argv, request.cwd)
             where = socket
             words = handshake.Launch(request.argv, request.cwd, _environment(found, environ), _umask())

@@ -56,12 +56,15 @@ def rows(stage: Stage) -> list[Row]:
     place = stage.place("turns")
     live, once = _turns(place), [_exec_turn(place, number) for number in range(TURNS)]
     return [
-        *_table("await-turn ID, interactive", live, "turn/completed at another client"),
-        *_table("await-turn ID, exec", once, "codex exec has exited"),
+        *_table("await-turn ID, interactive", live, "turn/completed at another client", limit=_LIMIT_MS),
+        *_table("await-turn ID, exec", once, "codex exec has exited", goal=_LIMIT_MS),
     ]
 
 
-def _table(work: str, ends: list[End], seen: str) -> list[Row]:
+def _table(
+    work: str, ends: list[End], seen: str, *, limit: float | None = None, goal: float | None = None
+) -> list[Row]:
+    """``limit`` and ``goal`` are for the worst one; the median's limit is always the same."""
     told = [(end.exited - end.seen) * 1000 for end in ends]
     recorded = [(end.exited - end.recorded) * 1000 for end in ends]
     ours = [(end.exited - end.said) * 1000 for end in ends]
@@ -72,7 +75,7 @@ def _table(work: str, ends: list[End], seen: str) -> list[Row]:
     worst = f"the worst of the {len(ends)}"
     return [
         Row(name, _median(told), "ms", seen, limit=_LIMIT_MS),
-        Row(worst, max(told), "ms", seen, limit=_LIMIT_MS),
+        Row(worst, max(told), "ms", seen, limit=limit, goal=goal),
         Row(name, _median(recorded), "ms", record, limit=_LIMIT_MS),
         Row(worst, max(recorded), "ms", record, goal=_LIMIT_MS),
         _ratio("the same, since the model's last words", ours, "tail -f of the rollout has the turn's end", filed),

@@ -85,11 +85,10 @@ def screen(home: Home, job_id: str) -> str:
 
 @contextlib.contextmanager
 def blind(home: Home, job_id: str) -> Iterator[None]:
-    """The TUI is stopped (SIGSTOP), so that the pane cannot tell what the agent does; that it did not is checked."""
+    """The TUI is stopped (SIGSTOP): the pane cannot tell what the agent does. That it did not is checked."""
     viewer = record(home, job_id).facts.viewer
     assert viewer is not None
-    os.kill(viewer.pid, signal.SIGSTOP)
-    until(lambda: _state(viewer.pid) == "T", 5, "the TUI stopped")
+    until(lambda: _stopped(viewer.pid), 10, "the TUI stopped")
     before = screen(home, job_id)
     try:
         yield
@@ -100,13 +99,28 @@ def blind(home: Home, job_id: str) -> Iterator[None]:
             os.kill(viewer.pid, signal.SIGCONT)
 
 
+def _stopped(pid: int) -> bool:
+    """Stops it, unless it is just writing to Codex's databases: for each write the server would then wait 5 s."""
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: _state(pid) == "T", 5, "the process stopped")
+    with open("/proc/locks") as file:
+        locks = [line.split() for line in file]
+    if not any(words[3] == "WRITE" and words[4] == str(pid) for words in locks if len(words) > 4):
+        return True
+    os.kill(pid, signal.SIGCONT)
+    return False
+
+
 def _state(pid: int) -> str:
     with open(f"/proc/{pid}/stat") as file:
         return file.read().rpartition(")")[2].split()[0]
 
 
-def callers(job_id: str) -> int:
-    """How many commands have the job's supervisor on the line, by the kernel's list of sockets."""
+def callers(job_id: str, state: str = "03") -> int:
+    """How many commands have the job's supervisor on the line, by the kernel's list of sockets.
+
+    ``state`` "02": those it has not accepted yet.
+    """
     with open("/proc/net/unix") as file:
-        # State 03 is a connection; the supervisor's end of it carries the socket's path.
-        return sum(line.split()[5] == "03" for line in file if line.rstrip().endswith(f"{job_id}.sock"))
+        # The supervisor's end of a connection carries the socket's path.
+        return sum(line.split()[5] == state for line in file if line.rstrip().endswith(f"{job_id}.sock"))

@@ -1,4 +1,4 @@
-"""Somebody at a terminal of their own who is attached to a job's session: a real pty with a real tmux client in it."""
+"""Somebody at a terminal of their own who is attached to a job's session: a real tmux client in a real pty."""
 
 from __future__ import annotations
 

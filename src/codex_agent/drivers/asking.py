@@ -15,7 +15,7 @@ from codex_agent.channel import words
 from codex_agent.drivers.base import Done, Host, Json, refusal
 from codex_agent.model import Waiting, stamp
 
-_ANSWERED_S = 10.0
+_ANSWERED_S, _FLAGS_S = 10.0, 0.3
 Send = Callable[[str | int, Json], None]
 
 
@@ -29,10 +29,21 @@ class Asking:
         self._requests: dict[str, Json] = {}
         self._paths: dict[str, list[str]] = {}
         self._answered: dict[str, tuple[float, Done, Json]] = {}
+        self._flags: list[str] = []
+        self._flags_at: float | None = None
 
     @property
     def due(self) -> float | None:
-        return min((at for at, _, _ in self._answered.values()), default=None)
+        times = [self._flags_at, *(at for at, _, _ in self._answered.values())]
+        return min((at for at in times if at is not None), default=None)
+
+    def flagged(self, flags: list[str]) -> None:
+        """What the thread waits on, by its status. The request follows at once; if not, this is all there is."""
+        self._flags = flags
+        self._flags_at = time.monotonic() + _FLAGS_S if flags else None
+        if not flags and self._facts.waiting_flags:
+            self._facts.waiting_flags = []
+            self._supervisor.changed(at_once=True)
 
     def seen(self, item: Json) -> None:
         """An item of the thread: what a file change is about is told here, and not where it is asked for."""
@@ -128,7 +139,10 @@ class Asking:
         return None
 
     def on_time(self, now: float) -> None:
-        """Whether what we answered was ever taken."""
+        """Whether what we answered was ever taken, and whether flags stand alone."""
+        if self._flags_at is not None and now >= self._flags_at:
+            self._flags_at, self._facts.waiting_flags = None, self._flags
+            self._supervisor.changed(at_once=True)
         for request_id, (at, done, _) in list(self._answered.items()):
             if now >= at:
                 del self._answered[request_id]

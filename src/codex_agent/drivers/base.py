@@ -131,6 +131,14 @@ def refusal(code: str, message: str, hint: str | None = None, **data: Any) -> Js
 SAID_CHARS = 200_000
 
 
+def prompt_of(store: Store, job_id: str) -> str:
+    """The job's prompt as it is said: itself, or where it lies."""
+    path = store.path(job_id, ".prompt")
+    with open(path, encoding="utf-8", errors="replace") as file:
+        text = file.read()
+    return pointer(path, len(text)) if len(text) > SAID_CHARS else text
+
+
 def pointer(path: str, chars: int) -> str:
     """What is said instead of a message that is too long."""
     return (

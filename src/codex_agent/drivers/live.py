@@ -16,7 +16,7 @@ from codex_agent import execstream, kernel
 from codex_agent.channel import Channel, ChannelClosed, words
 from codex_agent.child import Child
 from codex_agent.drivers.asking import Asking
-from codex_agent.drivers.base import SAID_CHARS, Done, Host, Json, Message, pointer, refusal
+from codex_agent.drivers.base import Done, Host, Json, Message, prompt_of, refusal
 from codex_agent.drivers.idle import IdleClock
 from codex_agent.drivers.saying import Reader, Saying
 from codex_agent.drivers.server import ANSWER_S, Server, open_thread
@@ -25,7 +25,7 @@ from codex_agent.errors import StartFailed
 from codex_agent.model import LISTEN, THREAD, Turn, stamp
 from codex_agent.render import event_text
 
-_REAP_S, _REAP_PAUSE_S, _FLAGS_S = 0.5, 0.005, 0.3
+_REAP_S, _REAP_PAUSE_S = 0.5, 0.005
 # How long a turn may take to be cut off before harder means: 9 ms, measured on 0.163.0.
 _CUT_S, _CUT_AGAIN_S, _INTERRUPT_S = 2.0, 0.1, 15.0
 _PLAIN = "Try again with --plain, which runs the TUI alone."
@@ -48,8 +48,6 @@ class LiveDriver:
         self._passing: set[str] = set()
         self._saying = Saying(supervisor, self)
         self._turns: set[str | None] = {supervisor.facts.turn.id, None}
-        self._flags: list[str] = []
-        self._flags_at: float | None = None
         self._cutting: list[tuple[float, Done]] = []
         self._cut_again_at: float | None = None
         self._ending_since: float | None = None
@@ -102,11 +100,7 @@ class LiveDriver:
         elif facts.runs > 1:
             return
         else:
-            path = supervisor.store.path(supervisor.record.id, ".prompt")
-            with open(path, encoding="utf-8", errors="replace") as file:
-                text = file.read()
-            if len(text) > SAID_CHARS:
-                text = pointer(path, len(text))
+            text = prompt_of(supervisor.store, supervisor.record.id)
             images = supervisor.record.request.images
         params = {"threadId": facts.thread_id, "input": words.message_input(text, images)}
         reply = self._channel.ask("turn/start", params, ANSWER_S)
@@ -152,8 +146,8 @@ class LiveDriver:
             supervisor.warn(f"The TUI ended again and again (status {code}); the agent goes on without.")
 
     def due(self) -> float | None:
-        times = [self._server.next_step_at, self._viewer.kill_at, self._idle.due, self._asking.due, self._saying.due]
-        times += [self._flags_at, self._cut_again_at, *(at for at, _ in self._cutting)]
+        times = [self._server.next_step_at, self._viewer.kill_at, self._idle.due, self._asking.due]
+        times += [self._saying.due, self._cut_again_at, *(at for at, _ in self._cutting)]
         if self._ending_since is not None:
             times.append(self._ending_since + _CUT_S)
         return min((at for at in times if at is not None), default=None)
@@ -180,9 +174,6 @@ class LiveDriver:
             waiting[1](
                 refusal("failed", "Codex did not end its turn when it was asked to.", "Try codex-agent kill.")
             )
-        if self._flags_at is not None and now >= self._flags_at:
-            self._flags_at, self._facts.waiting_flags = None, self._flags
-            self._supervisor.changed(at_once=True)
         self._asking.on_time(now)
         self._saying.on_time(now)
         self._push()
@@ -280,15 +271,9 @@ class LiveDriver:
             self._own(method, message)
 
     def _own(self, method: str, message: Json) -> None:
-        facts, supervisor = self._facts, self._supervisor
         if method == "thread/status/changed":
-            self._flags = words.status_of(message)[1]
-            supervisor.worked()
-            # What it waits for follows at once; only if it does not are the flags all there is to tell.
-            self._flags_at = time.monotonic() + _FLAGS_S if self._flags else None
-            if not self._flags and facts.waiting_flags:
-                facts.waiting_flags = []
-                supervisor.changed(at_once=True)
+            self._supervisor.worked()
+            self._asking.flagged(words.status_of(message)[1])
         elif method == "turn/started":
             self.began(words.turn_of(message))
         elif method == "turn/completed":

@@ -56,9 +56,17 @@ class Pane:
         finally:
             os.unlink(path)
 
-    def press(self, key: str) -> None:
-        """Presses one key, by tmux's name for it. Raises BadState, TmuxFailed."""
-        tmux.send_keys(self._socket(), self._supervisor.record.tmux_session, [key])
+    def press(self, *keys: str) -> None:
+        """Presses keys, by tmux's names for them. Raises BadState, TmuxFailed."""
+        tmux.send_keys(self._socket(), self._supervisor.record.tmux_session, keys)
+
+    def nudge(self) -> None:
+        """Says that the terminal has the focus (``ESC [ I``), which means nothing. Raises BadState, TmuxFailed.
+
+        In about one start of fifty Codex waits for ever for an answer of the terminal's that it has read already
+        (0.133.0, 0.163.0); whatever comes next wakes it.
+        """
+        self.press("Escape", "[", "I")
 
     def _socket(self) -> str:
         return self._supervisor.facts.tmux_socket or ""

@@ -17,7 +17,7 @@ from codex_agent.answers import Entry, Marked, Said
 from codex_agent.child import end_commands
 from codex_agent.codex.interactive import has_channel
 from codex_agent.codex.resuming import plain_words
-from codex_agent.drivers.base import SAID_CHARS, Done, Host, Json, Message, pointer, refusal
+from codex_agent.drivers.base import Done, Host, Json, Message, pointer, prompt_of, refusal
 from codex_agent.drivers.following import Following, as_events
 from codex_agent.drivers.idle import IdleClock
 from codex_agent.drivers.pane import Pane
@@ -29,7 +29,7 @@ from codex_agent.model import Turn, TurnMark, stamp
 from codex_agent.render import event_text
 from codex_agent.rollouts.locate import thread_of
 
-_COME_UP_S, _BEGIN_S, _PAUSE_S = 30.0, 15.0, 0.02
+_COME_UP_S, _BEGIN_S, _NUDGE_S, _PAUSE_S = 30.0, 15.0, 2.0, 0.02
 _ARGV_BYTES = 100_000  # of 131,072 that Linux takes in one word
 # Where the kernel tells of each write this is only a net under it; elsewhere it is all there is.
 _LOOK_S, _LOOK_ALONE_S = 1.0, 0.2
@@ -103,10 +103,7 @@ class PlainDriver:
         if self._facts.runs > 1:
             message = self._typed.first()
             return None if message is None else self._typed.sayable(message.id, message.text)
-        path = supervisor.store.path(supervisor.record.id, ".prompt")
-        with open(path, encoding="utf-8", errors="replace") as file:
-            text = file.read()
-        return pointer(path, len(text)) if len(text) > SAID_CHARS else self._typed.sayable("first", text)
+        return self._typed.sayable("first", prompt_of(supervisor.store, supervisor.record.id))
 
     def _has_begun(self) -> bool:
         if self._following is None:
@@ -144,8 +141,10 @@ class PlainDriver:
 
     def _wait(self, done: Callable[[], bool], patience_s: float, what: str) -> None:
         """Waits for the TUI to have done this. Raises StartFailed if it ends, or if the time is over."""
-        deadline = time.monotonic() + patience_s
+        began = time.monotonic()
+        nudge_at = began + _NUDGE_S
         while not done():
+            now = time.monotonic()
             for pid, status in kernel.reap():
                 self._tui.met(pid, status)
             why = None
@@ -156,11 +155,14 @@ class PlainDriver:
                 why = f"Codex ended with status {code} before it {what}. {said}"
             elif terminal_is_gone():
                 why = f"The pane was closed before Codex {what}."
-            elif time.monotonic() > deadline:
+            elif now > began + patience_s:
                 why = f"Codex came up, but within {patience_s:.0f} s it was not seen that it {what}."
             if why is not None:
                 hint = "Run `codex` by hand in that folder: it may want something answered first."
                 raise StartFailed(why.strip(), hint)
+            if now >= nudge_at:
+                nudge_at = now + _NUDGE_S
+                self._pane.nudge()
             time.sleep(_PAUSE_S)
 
     # ---- what the supervisor asks ----
