@@ -145,7 +145,7 @@ def test_words_of_the_bare_tui(real: Codex, home: Home) -> None:
         real.path, "-C", "/repo", "-s", "read-only", "-a", "on-request", "--no-alt-screen",
         '--config=model_reasoning_effort="low"', *newer, "--model=gpt-5.5", "--profile=mine", "--add-dir=/a",
         "--image=/x.png", *startup_overrides(real, "/repo", home.env, options.config),
-        '--config=tui.terminal_title=["activity", "run-state", "thread-id"]', "--config=a.b=1",
+        "--config=a.b=1", '--config=tui.terminal_title=["activity", "run-state", "thread-id"]',
         "resume", "the-thread", "--", "-x",
     ]  # fmt: skip
     assert argv[-6:] != plain_argv(real, options, home.env)[-6:]

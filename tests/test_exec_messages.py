@@ -1,4 +1,4 @@
-"""Messages to an agent that does its task and ends: what is refused, what follows a run, what comes after the end."""
+"""Messages to an agent that does its task and ends: what is refused, what follows a run, what comes after."""
 
 from __future__ import annotations
 

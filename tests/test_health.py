@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from typing import Any
@@ -21,10 +22,25 @@ def checks(answer: Any) -> dict[str, Any]:
 
 def test_all_is_well(every_codex: Codex, cli: Cli, model: ModelServer) -> None:
     answer = cli("health", "--json").ok().json()
-    assert answer["ok"] and all(check["ok"] and check["fix"] is None for check in answer["checks"])
     found = checks(answer)
-    assert list(found) == ["settings", "tmux", "codex", "login", "sandbox", "home"]
+    assert list(found) == ["settings", "tmux", "codex", "login", "sandbox", "interactive", "home"]
+    way = found.pop("interactive")
+    assert answer["ok"] and all(check["ok"] and check["fix"] is None for check in found.values())
     assert every_codex.version in found["codex"]["detail"]
+    if every_codex.label == "npm-oldest":
+        assert not way["ok"] and "--plain" in way["detail"] and "bundled" in way["fix"]
+    else:
+        assert way["ok"] and re.search(r"by the channel: .* in \d+ ms", way["detail"]) and way["fix"] is None
+
+
+def test_an_app_server_that_does_not_come_up(cli: Cli, home: Home, model: ModelServer) -> None:
+    """It is really asked: here it is a Codex whose app-server ends at once."""
+    path = home.root / "codex"
+    path.write_text(f'#!/bin/sh\n[ "$1" = app-server ] && exit 3\nexec {home.env["CODEX_AGENT_CODEX"]} "$@"\n')
+    path.chmod(0o755)
+    answer = cli("health", "--json", env={"CODEX_AGENT_CODEX": str(path)}).ok().json()
+    way = checks(answer)["interactive"]
+    assert answer["ok"] and not way["ok"] and "ended with status 3" in way["detail"] and "--plain" in way["fix"]
 
 
 def test_not_logged_in(cli: Cli, home: Home) -> None:

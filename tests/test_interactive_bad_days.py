@@ -114,6 +114,9 @@ def test_the_supervisor_killed(situation: str, cli: Cli, home: Home, model: Mode
     sandbox = "read-only" if situation == "waiting" else "danger-full-access"
     one = SITUATIONS[situation](cli, home, model, repo, "-s", sandbox)
     one.signal("supervisor")
+    if situation == "idle":  # and nobody looks
+        until(lambda: one.facts.ended_at, 10, "the guardian's word")
+        assert one.facts.settled_by == "guardian"
     job = one.until_state("interrupted", timeout_s=1)
     assert (job.turn_state, job.waiting_for) == (None, None)
     assert job.failure is not None and job.failure.reason == "interrupted"

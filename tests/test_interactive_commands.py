@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from codex_agent import settings, talking
+from codex_agent import calls, settings, talking
 from codex_agent.demo.model_server import Gate, ModelServer, Step
 from codex_agent.store import Store
 from support import Cli, Codex, Home, until
@@ -26,7 +26,7 @@ from support.interactive import callers, heard, refused, stay, told, wants
 from support.jobs import Place, ended, place, record, see
 from support.person import Person
 
-SECRETIVE = {
+USAGE_LIMIT = {
     "error": {"type": "usage_limit_reached", "message": "x", "plan_type": "plus", "resets_in_seconds": 60}
 }
 
@@ -187,12 +187,12 @@ def test_send_to_one_that_is_just_ending(cli: Cli, home: Home, model: ModelServe
     supervisor = record(home, job_id).facts.supervisor
     assert supervisor is not None
     os.kill(supervisor.pid, signal.SIGSTOP)  # so that it finds all three at once, in this order
-    calls = []
+    commands = []
     for words in (("exit", job_id), ("send", job_id, "%%two", "--no-resume"), ("send", job_id, "%%two", "--json")):
-        calls.append(cli.start(*words))
-        until(lambda: callers(job_id, "02") == len(calls), 10, "another one on the line")
+        commands.append(cli.start(*words))
+        until(lambda: callers(job_id, "02") == len(commands), 10, "another one on the line")
     os.kill(supervisor.pid, signal.SIGCONT)
-    leaving, forbidden, sending = calls
+    leaving, forbidden, sending = commands
     assert leaving.wait(15) == 0 and forbidden.wait(15) == 4 and sending.wait(15) == 0
     assert sending.stdout is not None and json.loads(sending.stdout.read())["reopened"]
     assert told(cli, "await-turn", job_id)["message"] == "two" and len(heard(model, "%%two")) == 1
@@ -226,7 +226,7 @@ def test_exit_codes_of_await_turn(cli: Cli, home: Home, model: ModelServer, repo
     """0 well, 1 failed or interrupted, 10 it needs you, 11 a limit, 124 timed out; of a job that ended, too."""
     model.on("%%well", Step.message("Well."))
     model.on("%%bad", Step.http(400, {"error": {"message": "No such thing."}}))
-    model.on("%%usage", Step.http(429, SECRETIVE))
+    model.on("%%usage", Step.http(429, USAGE_LIMIT))
     model.on("%%ask", wants("true"), Step.message("I may."))
     job_id = stay(cli, repo, "%%well")
     assert told(cli, "await-turn", job_id)["turn_state"] == "idle"
@@ -292,11 +292,11 @@ def test_interrupt_in_a_turns_first_moment(
     job_id = stay(cli, repo, "%%start")
     told(cli, "await-turn", job_id)
     store = Store(str(home.agent_home))
-    for _ in range(5):
+    for _ in range(8):
         sent = talking.send(store, job_id, "%%hold", settings.load(home.env), home.env)
         began = time.monotonic()
-        cut = talking.interrupt(store, job_id)
-        assert (cut.turn_id, cut.turn_state) == (sent.turn_id, "idle") and time.monotonic() - began < 5
+        assert calls.ask(store, job_id, {"do": "interrupt"})["turn_id"] == sent.turn_id
+        assert time.monotonic() - began < 5 and see(cli, job_id)["turn_state"] == "idle"
 
 
 # ---- wait --until ----

@@ -37,10 +37,12 @@ def test_the_app_server_stopped(cli: Cli, home: Home, model: ModelServer, repo: 
     one.until_state("waiting_approval")
     one.signal("codex", signal.SIGSTOP)
     calls = [("send", "one"), ("send", "two"), ("approve",), ("interrupt",), ("send", "three", "--interrupt")]
+    begun = time.monotonic()
     running = [cli.start(verb, one.id, *words, "--json") for verb, *words in calls]
     for words, process in zip(calls, running, strict=True):
         out, err = process.communicate(timeout=45)
         assert process.returncode == 1 and "did not" in json.loads(out)["error"]["message"], (words, out, err)
+    assert time.monotonic() - begun < 45, "the supervisor says so, before the commands give it up"
     assert one("status", "--json").ok().json()["turn_state"] == "waiting_approval"
     assert one("kill", "--json").ok().json()["failure"]["reason"] == "killed"
     assert not one.of_codex()

@@ -295,21 +295,23 @@ def test_a_sender_killed_in_the_middle(
     assert len(one.events("sent")) == len(known)
 
 
-@pytest.mark.parametrize("verb", ["exit", "kill"])
+@pytest.mark.parametrize("words", [("exit", "--interrupt"), ("kill",)])
 def test_sent_while_it_is_being_ended(
-    verb: str, each_codex: Codex, cli: Cli, home: Home, model: ModelServer, repo: Path
+    words: tuple[str, ...], each_codex: Codex, cli: Cli, home: Home, model: ModelServer, repo: Path
 ) -> None:
     """It is no error to come a moment too late: the job is reopened, as it is a moment later."""
-    one = idle(cli, home, model, repo)
-    texts = [f"too late {n}." for n in range(2)]
-    for text in texts:
-        ending = cli.start(verb, one.id, "--json")
-        until(lambda: one.facts.stop_reason is not None, 10, "the end begun")
-        said = one.send(text)
-        assert said["reopened"] and said["turn_id"]
-        ending.communicate(timeout=30)
-        one.answers()
-    assert heard(model, texts) == texts
+    stubborn = Step.command("trap '' TERM; touch begun; while :; do sleep 0.2; done")
+    model.on("%%work", stubborn, Step.message("never"))
+    model.on("%%late", Step.message("Not too late."))
+    one = agent(home, cli, repo, "%%work", "-s", "danger-full-access")
+    until(lambda: (repo / "begun").exists(), 20, "the agent's command")
+    verb, *more = words
+    ending = cli.start(verb, one.id, *more, "--json")
+    until(lambda: one.facts.stop_reason is not None, 10, "the end begun")
+    said = one.send("%%late")
+    assert said["reopened"] and said["turn_id"]
+    ending.communicate(timeout=30)
+    assert one.answers() == "Not too late." and heard(model, ["%%late"]) == ["%%late"]
     one("kill").ok()
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from codex_agent.demo.model_server import ModelServer, Step
+from codex_agent.demo.scripts import TITLE_REQUEST
 from support import Cli, Codex, Home, until
 from support.agents import Agent, agent, heard
 from support.interactive import QUESTIONS, asks, refused, told, wants
@@ -26,6 +30,24 @@ def at_rest(home: Home, cli: Cli, model: ModelServer, repo: Path, *more: str) ->
     one = plain(home, cli, repo, "%%idle", *more)
     assert one.answers() == "Ready."
     return one
+
+
+def asked(model: ModelServer, marker: str = "") -> list[list[str]]:
+    """A person's texts in each request for the thread itself; the TUI also has its tasks named (0.163.0)."""
+    texts = [user_texts(each) for each in (model.requests_for(marker) if marker else model.requests)]
+    return [each for each in texts if TITLE_REQUEST not in each[-1]]
+
+
+def enter(one: Agent, text: str) -> None:
+    """As a person types it: an Enter right behind quick letters would be a part of a paste."""
+    before = one.job.turn_count
+    one.type("-l", text)
+    until(lambda: text in one.screen())
+    for _ in range(10):
+        one.type("Enter")
+        with contextlib.suppress(AssertionError):
+            until(lambda: one.job.turn_count > before or one.job.completed_at, 1)
+            return
 
 
 def typed(one: Agent) -> list[str]:
@@ -54,8 +76,8 @@ def test_start_and_await(each_codex: Codex, cli: Cli, home: Home, model: ModelSe
     assert (report["turn_id"], report["turn_status"], report["message"]) == (turn, "completed", "It works.")
     now = told(cli, "status", one.id)
     assert now["turn_state"] == "idle" and now["last_turn"]["id"] == turn and now["tokens"]["total"] > 0
-    assert user_texts(model.requests_for("%%start")[0])[-1] == "%%start\nin two lines"
-    log = one("output").ok().out
+    assert asked(model, "%%start")[0][-1] == "%%start\nin two lines"
+    log = one("output", "--strip-ansi").ok().out
     assert "> %%start" in log and "It works." in log
 
 
@@ -77,7 +99,7 @@ def test_send_steer_queue_interrupt(
     assert one.send("%%three", "--queue")["delivery"] == "queued" and one.job.queued == 1
     gate.open()
     until(lambda: one.job.last_message == "Third.", 20)
-    assert "rather so" in user_texts(model.requests_for("%%two")[-1])
+    assert "rather so" in asked(model, "%%two")[-1]
     by_turn = {event["turn_id"]: event["delivery"] for event in one.events("sent")}
     assert by_turn[sent["turn_id"]] == "steer" and list(by_turn.values()).count("turn") == 1
     never = model.gate("never")
@@ -141,18 +163,15 @@ def test_a_person_types_and_leaves(
     model.on("%%theirs", Step.hold(gate, Step.message("For you.")))
     model.on("%%ours", Step.message("For both."))
     one = at_rest(home, cli, model, repo)
-    one.type("-l", "%%theirs")
-    one.type("Enter")
+    enter(one, "%%theirs")
     one.until_state("working")
     gate.open()
     until(lambda: one.job.last_message == "For you." and one.job.turn_state == "idle")
     one.type("-l", "by the way")
     until(lambda: "by the way" in one.screen())
     assert one.send("%%ours")["delivery"] == "turn" and one.answers() == "For both."
-    assert user_texts(model.requests_for("%%ours")[-1])[-1].split() == ["by", "the", "way", "%%ours"]
-    one.type("-l", "/exit")
-    until(lambda: "/exit" in one.screen())
-    until(lambda: one.type("Enter") or one.job.completed_at, 10, "the TUI gone")
+    assert asked(model, "%%ours")[-1][-1].split() == ["by", "the", "way", "%%ours"]
+    enter(one, "/exit")
     assert one.ended() == ("completed", None) and one.facts.stop_reason == "left" and one.job.exit_code == 0
 
 
@@ -170,7 +189,7 @@ def test_exit_idle_exit_and_reopen(
     sent = one.send("%%again")
     assert sent["reopened"] and sent["delivery"] == "turn" and one.answers() == "Here again."
     assert (one.job.thread_id, one.job.turn_count) == (thread, 2)
-    assert "%%idle" in str(model.requests_for("%%again")[-1]["input"])
+    assert "%%idle" in asked(model, "%%again")[-1]
     one("exit").ok()
     gone = plain(home, cli, repo, "%%idle", "--idle-exit", "0.5")
     assert gone.ended() == ("completed", None) and gone.facts.stop_reason == "idle"
@@ -211,11 +230,11 @@ def test_odd_messages(each_codex: Codex, cli: Cli, home: Home, model: ModelServe
     """Each arrives as it is, or as a file that holds it."""
     one = at_rest(home, cli, model, repo)
     for message in ODD:
-        count = len(model.requests)
+        count = len(asked(model))
         sent = one.send(message) if len(message) < 100_000 else _send_stdin(one, message)
         assert sent["delivery"] == "turn", message[:20]
         until(lambda: one.job.turn_state == "idle")
-        said = [text for request in model.requests[count:] for text in user_texts(request)[-1:]][-1]
+        said = asked(model)[count:][-1][-1]
         in_file = re.search(r"/\S+\.txt$", said)
         if in_file is not None:
             assert message.startswith(("!", "z")) and Path(in_file[0]).read_text() == message
@@ -245,8 +264,13 @@ def test_another_thread_in_the_pane(
     one = at_rest(home, cli, model, repo)
     one.type("-l", "/new")
     until(lambda: "/new" in one.screen())
-    until(lambda: one.type("Enter") or "Ready." not in one.screen(), 10)
-    until(lambda: one.cli("send", one.id, "%%idle", "--json").rc == 4, 10)
+    shown = ("display-message", "-p", "-t", f"=codex-agent-{one.id}:", "#{pane_title}")
+    before = home.tmux(*shown).stdout
+    for _ in range(5):  # the first Enter may only choose it from the menu
+        one.type("Enter")
+        with contextlib.suppress(AssertionError):
+            until(lambda: home.tmux(*shown).stdout.partition("|")[2] not in (before.partition("|")[2], ""), 2)
+            break
     assert "another thread" in refused(cli, "send", one.id, "%%idle")
 
 
@@ -260,12 +284,16 @@ def test_a_failed_turn(each_codex: Codex, cli: Cli, home: Home, model: ModelServ
     assert ("does not write down" if state == "unknown" else "context") in reason
 
 
-def test_the_command_of_the_title_is_overruled(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
-    """With a title of the user's own nobody can tell whether it waits: so it is said."""
-    gate = model.gate("work")
-    model.on("%%work", Step.hold(gate))
-    answer = cli("start", "%%work", "--interactive", *PLAIN, "-d", str(repo), "-c", "tui.terminal_title=[]")
-    assert answer.rc == 1 and "ready for a message" in answer.err
+def test_asking_tmux_leaves_the_pane_alone(home: Home, tmp_path: Path) -> None:
+    """A tmux client sets its stdin to blocking: were that the pane, the TUI reading from it might never wake."""
+    home.tmux("new-session", "-d", "-s", "look", "sleep", "60")
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    code = "import sys; from codex_agent import tmux; assert tmux.pane_title(sys.argv[1], 'look') is not None"
+    subprocess.run([sys.executable, "-c", code, home.tmux_socket], stdin=read, check=True, timeout=20)
+    assert not os.get_blocking(read)
+    os.close(read)
+    os.close(write)
 
 
 # ---- versions ----

@@ -87,6 +87,8 @@ class Child:
 
     def insist(self) -> bool:
         """The next, harder signal; ``next_step_at`` says when to come again. False if there is none left."""
+        if self.exit_status is not None:
+            return True  # reaped: its pid may be another's by now
         step = next(self._ladder, None)
         if step is None:
             self.next_step_at = None
@@ -104,6 +106,9 @@ class Child:
 
     def end_commands(self, then: Callable[[], None]) -> None:
         """Ends the commands below it, does ``then`` while it stands still, and lets it go on."""
+        if self.exit_status is not None:
+            then()
+            return
         with contextlib.suppress(ProcessLookupError):
             end_commands(self._process.pid)
         then()

@@ -49,10 +49,10 @@ class Listener:
         return self._socket.fileno()
 
     def accept(self) -> Caller | None:
-        """The next caller, if one is there."""
+        """The next caller, if one is there and can be taken."""
         try:
             connection, _ = self._socket.accept()
-        except BlockingIOError:
+        except OSError:  # none, one that has gone already, or no descriptor left: it waits until there is one
             return None
         return Caller(connection)
 
@@ -127,6 +127,11 @@ def ask(path: str, request: Json, timeout_s: float | None = None) -> Json:
             raise Hangup(str(error), heard=False) from error
         try:
             connection.sendall(len(body).to_bytes(_LENGTH_BYTES, "big") + body)
+        except TimeoutError:
+            raise
+        except OSError as error:  # not all of it went out, so nobody can have acted on it
+            raise Hangup(str(error), heard=False) from error
+        try:
             answer = _read(connection, int.from_bytes(_read(connection, _LENGTH_BYTES), "big"))
         except TimeoutError:
             raise

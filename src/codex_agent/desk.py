@@ -45,7 +45,7 @@ class Desk:
         """Takes no more callers, and hangs up on those that still wait: they find the job ended."""
         self._supervisor.unwatch(self._listener.fileno())
         self._listener.close()
-        with contextlib.suppress(FileNotFoundError):  # somebody removed it: no reason to fail the job's end
+        with contextlib.suppress(OSError):  # removed, or a folder that is read-only now: the job ends all the same
             os.unlink(self._path)
         for caller in list(self._callers.values()):
             self._drop(caller)

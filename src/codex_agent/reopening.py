@@ -41,21 +41,30 @@ def reopen(store: Store, job_id: str, message: Message, settings: Settings, envi
             _check(record, found)
             _begin_anew(record, found, environ)
             record.facts.queued = len(waited) + 1
-            mailbox.save(store, job_id, [*waited, message])
-            store.save(record)
+            try:
+                mailbox.save(store, job_id, [*waited, message])
+                store.save(record)
+            except BaseException:
+                _put_back(store, before, waited)
+                raise
         except BaseException:
             os.close(lock)
             raise
     try:
         launch(store, record, lock, found, settings, environ)
     except BaseException:
-        with contextlib.suppress(StoreUnwritable):
-            store.save(before)
-            mailbox.save(store, job_id, waited)
+        _put_back(store, before, waited)
         raise
     finally:
         os.close(lock)
     return True
+
+
+def _put_back(store: Store, before: Record, waited: list[Message]) -> None:
+    with contextlib.suppress(StoreUnwritable):
+        mailbox.save(store, before.id, waited)
+    with contextlib.suppress(StoreUnwritable):
+        store.save(before)
 
 
 def _check(record: Record, found: codex.Codex) -> None:

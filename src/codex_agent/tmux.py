@@ -189,8 +189,16 @@ def attached(socket: str, name: str) -> int:
 def _from_pane(socket: str, *words: str) -> str:
     """What tmux prints; nothing if it cannot be asked: a pane that closes has nobody left to tell."""
     try:
+        # A tmux client sets its stdin to blocking. That would be the pane, and the TUI that reads from it without
+        # blocking would stand still for ever (Codex, while it comes up: one start in a hundred).
         done = subprocess.run(
-            ["tmux", "-S", socket, *words], capture_output=True, text=True, timeout=10, check=False
+            ["tmux", "-S", socket, *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=10,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -1,6 +1,6 @@
 """How the ends of the truth table are brought about: asked for, by the clock, by force, by the person in the pane.
 
-Plays as in ``support/provoking.py``. Each needs an agent of its own.
+Plays as in ``provoking.py``. Each needs an agent of its own.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ import os
 import signal
 
 from codex_agent.demo.model_server import Step
-from support.provoking import Running
-from support.situations import Play, Scene
-
-_DONE = Step.message("Done.")
+from support.situations import COMPOSER, DONE, REST, Play, Running, Scene
 
 
 def _at_work(s: Scene, *more: str) -> Running:
     s.drop()
     command = Running(s)
-    s.start(command.step, _DONE, more=more)
+    s.start(command.step, DONE, more=more)
     command.runs()
     return command
 
@@ -63,19 +60,22 @@ def killed(s: Scene) -> Play:
 
 def idle_too_long(s: Scene) -> Play:
     s.drop()
-    s.start(_DONE, more=("--idle-exit", "0.3"))
+    s.start(DONE, more=("--idle-exit", "0.3"))
     s.gone(s.agent.pid("codex"))
     yield
 
 
 def inactive_too_long(s: Scene) -> Play:
-    _at_work(s, "--timeout", "1s")
-    s.gone(s.agent.pid("codex"))
-    yield
+    yield from _too_long(s, "--timeout")
 
 
 def takes_too_long(s: Scene) -> Play:
-    _at_work(s, "--max-time", "2s")
+    yield from _too_long(s, "--max-time")
+
+
+def _too_long(s: Scene, limit: str) -> Play:
+    s.drop()
+    s.start(Step.hold(s.gate()), more=(limit, "1s"))
     s.gone(s.agent.pid("codex"))
     yield
 
@@ -85,7 +85,7 @@ def takes_too_long(s: Scene) -> Play:
 
 def person_leaves(s: Scene) -> Play:
     pid = _at_rest(s)
-    s.person_sees("Here I am.")
+    s.person_sees(REST)
     s.person_says("/exit")
     s.gone(pid)
     yield
@@ -94,8 +94,8 @@ def person_leaves(s: Scene) -> Play:
 def person_presses_ctrl_c(s: Scene) -> Play:
     if s.stays:
         pid = _at_rest(s)
-        s.person_sees("Here I am.")
-        s.person_sees("›")
+        s.person_sees(REST)
+        s.person_sees(COMPOSER)
         s.agent.type("C-c")
     else:
         _at_work(s)

@@ -32,7 +32,8 @@ class Person:
             os.execvpe(command[0], command, home.env)
         self._exit_code: int | None = None
         # Somebody must read, or the client stands still.
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         until(lambda: self.clients() == 1, 10, "the client attached")
 
     def clients(self) -> int:
@@ -89,4 +90,5 @@ class Person:
     ) -> None:
         if not self._has_ended():
             self.leaves()
+        self._reader.join(10)  # else it might go on reading what gets this number next
         os.close(self._terminal)

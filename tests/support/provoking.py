@@ -1,61 +1,26 @@
-"""How each situation of the truth table is brought about, with the real Codex and the real tmux.
+"""How agents are brought to work, to rest, away from their model: situations of the truth table.
 
-A play makes something true and yields at that moment, which it knows from outside: the model was asked, the agent's
-command wrote a file, the rollout has the turn's end, a process is gone. Afterwards it puts things right again.
+A play makes something true and yields at that moment, which it knows from outside: the model was asked, the
+agent's command wrote a file, the rollout has the turn's end, a process is gone. Then it puts things right again.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Callable
-
-import pytest
 
 from codex_agent import talking
-from codex_agent.demo.model_server import Gate, Step
+from codex_agent.demo.model_server import Step
 from codex_agent.demo.scripts import TITLE_REQUEST, Offer, last_user_text
-from codex_agent.errors import BadState
-from support.interactive import asks, wants
-from support.situations import WORDS, Play, Scene, slow_codex
+from support.situations import DONE, WORDS, Play, Running, Scene, slow_codex, thinking
 from support.waiting import until
-
-_DONE = Step.message("Done.")
-_YES = "Yes, proceed"  # in the TUI's prompt, whatever is to be approved
-_QUESTION = asks(("Which?", ["A", "B"]))
-
-
-class Running:
-    """A command of the agent's that runs until it is let go; it writes a file when it begins."""
-
-    def __init__(self, scene: Scene) -> None:
-        self.begun, self.enough = scene.file(), scene.file()
-        self.line = f"touch {self.begun}; while [ ! -e {self.enough} ]; do sleep 0.1; done"
-        self.step = Step.command(self.line)
-
-    def runs(self) -> None:
-        until(self.begun.exists, 20, "the agent's command")
-
-    def finish(self) -> None:
-        self.enough.touch()
-
-
-def _thinking(s: Scene, *then: Step, begin: Callable[..., object] | None = None) -> Gate:
-    """A turn whose model has been asked and has not answered yet; what it does then."""
-    gate = s.gate()
-    first, *rest = then or (_DONE,)
-    (begin or s.turn)(Step.hold(gate, first), *rest)
-    gate.reached()
-    return gate
-
 
 # ---- it comes up ----
 
 
 def comes_up(s: Scene) -> Play:
     path, hold, called = slow_codex(s)
-    words = ["start", s.script(_DONE), "-d", str(s.place.repo), "--json", *WORDS[s.way]]
+    words = ["start", s.script(DONE), "-d", str(s.place.repo), "--json", *WORDS[s.way]]
     process = s.place.cli.start(*words, env={"CODEX_AGENT_CODEX": path})
     until(called.exists, 20, "Codex being run")
     s.adopt(called.read_text().strip())
@@ -68,7 +33,7 @@ def comes_up(s: Scene) -> Play:
 
 def first_turn(s: Scene) -> Play:
     s.drop()
-    gate = _thinking(s, begin=s.start)
+    gate = thinking(s, begin=s.start)
     yield
     gate.open()
     s.over()
@@ -78,7 +43,7 @@ def first_turn(s: Scene) -> Play:
 
 
 def model_thinks(s: Scene) -> Play:
-    gate = _thinking(s)
+    gate = thinking(s)
     yield
     gate.open()
     s.over()
@@ -86,7 +51,7 @@ def model_thinks(s: Scene) -> Play:
 
 def command_runs(s: Scene) -> Play:
     command = Running(s)
-    s.turn(command.step, _DONE)
+    s.turn(command.step, DONE)
     command.runs()
     yield
     command.finish()
@@ -94,7 +59,7 @@ def command_runs(s: Scene) -> Play:
 
 
 def steered(s: Scene) -> Play:
-    gate, later = _thinking(s), s.gate()
+    gate, later = thinking(s), s.gate()
     count = s.job().turn_count
     s.say(Step.hold(later))
     gate.open()
@@ -106,8 +71,8 @@ def steered(s: Scene) -> Play:
 
 
 def queued(s: Scene) -> Play:
-    gate = _thinking(s)
-    s.say(_DONE, how="queue")
+    gate = thinking(s)
+    s.say(DONE, how="queue")
     yield
     assert s.job().queued == 1
     gate.open()
@@ -116,19 +81,18 @@ def queued(s: Scene) -> Play:
 
 
 def queued_turn(s: Scene) -> Play:
-    gate, later = _thinking(s), s.gate()
-    count = s.job().turn_count
+    gate, later = thinking(s), s.gate()
     s.say(Step.hold(later), how="queue")
     gate.open()
     later.reached()
     yield
-    assert (s.job().turn_count, s.job().queued) == (count + 1, 0)
+    until(lambda: s.job().queued == 0, 5, "the message no longer waiting")
     later.open()
     s.over()
 
 
 def cut_by_message(s: Scene) -> Play:
-    _, later = _thinking(s), s.gate()
+    _, later = thinking(s), s.gate()
     count = s.job().turn_count
     s.say(Step.hold(later), how="interrupt")
     later.reached()
@@ -139,7 +103,7 @@ def cut_by_message(s: Scene) -> Play:
 
 
 def reopened(s: Scene) -> Play:
-    s.turn(_DONE)
+    s.turn(DONE)
     s.over()
     if s.stays:
         talking.leave(s.store, s.agent.id)
@@ -155,7 +119,7 @@ def reopened(s: Scene) -> Play:
 
 def sub_agent_ends(s: Scene) -> Play:
     child, gate = s.script(Step.message("I was the sub-agent.")), s.gate()
-    s.turn(_spawn(child), Step.hold(gate), _DONE)
+    s.turn(spawn(child), Step.hold(gate), DONE)
     gate.reached()
     until(lambda: s.place.model.requests_for(child), 10, "the sub-agent's request")
     until(lambda: _sub_agent_ended(s), 10, "the end of the sub-agent's turn")
@@ -164,7 +128,7 @@ def sub_agent_ends(s: Scene) -> Play:
     s.over()
 
 
-def _spawn(prompt: str) -> Step:
+def spawn(prompt: str) -> Step:
     return Step((lambda offer, n: _spawn_call(offer, n, prompt),))
 
 
@@ -186,15 +150,13 @@ def _sub_agent_ended(s: Scene) -> bool:
 
 
 def names_the_task(s: Scene) -> Play:
-    """Codex's TUI lets the model name the task after the first message that a person types, in a thread of its own."""
+    """After a person's first message the TUI has the model name the task, in a thread of its own."""
     s.drop()
     s.rest()
     gate = s.gate()
     prompt = s.script(Step.hold(gate))
     s.person_says(prompt)
     gate.reached()
-    if s.codex.label == "oldest":
-        pytest.skip("this Codex names no tasks")
     until(
         lambda: any(_names(request, prompt) for request in s.place.model.requests), 15, "the request for a title"
     )
@@ -224,7 +186,7 @@ def connection_drops(s: Scene) -> Play:
 
 def connected_again(s: Scene) -> Play:
     command = Running(s)
-    s.turn(Step.flaking(1, Step.cut(), command.step), _DONE)
+    s.turn(Step.flaking(1, Step.cut(), command.step), DONE)
     command.runs()
     yield
     command.finish()
@@ -250,7 +212,7 @@ def no_network(s: Scene) -> Play:
 
 
 def turn_ends(s: Scene) -> Play:
-    gate = _thinking(s)
+    gate = thinking(s)
     before = s.ends()
     gate.open()
     s.one_more_end(before)
@@ -258,7 +220,7 @@ def turn_ends(s: Scene) -> Play:
 
 
 def run_ends(s: Scene) -> Play:
-    gate = _thinking(s)
+    gate = thinking(s)
     pid = s.agent.pid("codex")
     gate.open()
     s.gone(pid)
@@ -266,7 +228,7 @@ def run_ends(s: Scene) -> Play:
 
 
 def interrupted(s: Scene) -> Play:
-    _thinking(s)
+    thinking(s)
     before = s.ends()
     talking.interrupt(s.store, s.agent.id)
     s.one_more_end(before)
@@ -276,7 +238,7 @@ def interrupted(s: Scene) -> Play:
 def interrupted_command(s: Scene) -> Play:
     """Codex lets the command live on."""
     command = Running(s)
-    s.turn(command.step, _DONE)
+    s.turn(command.step, DONE)
     command.runs()
     before = s.ends()
     talking.interrupt(s.store, s.agent.id)
@@ -296,254 +258,6 @@ def leaves_command_behind(s: Scene) -> Play:
     s.one_more_end(before)
     yield
     command.finish()
-
-
-# ---- it needs somebody ----
-
-
-def asks_for_command(s: Scene) -> Play:
-    gate = _thinking(s, wants(f"touch {s.file()}"), _DONE)
-    gate.open()
-    _put_off(s, _YES)
-    yield
-    _go_on(s)
-
-
-def _put_off(s: Scene, shown: str) -> None:
-    """The bare TUI asks a second after the last key was pressed, and what is sent to it is typed."""
-    if s.way == "plain":
-        s.person_sees(shown)
-
-
-def _go_on(s: Scene) -> None:
-    """Whatever it waits for, it is not going to happen."""
-    s.agent.until_state("waiting_approval", "waiting_input")
-    talking.interrupt(s.store, s.agent.id)
-    s.over()
-
-
-def asks_for_file(s: Scene) -> Play:
-    path = s.place.home.root / s.name("outside")
-    gate = _thinking(s, Step.patch(f"*** Begin Patch\n*** Add File: {path}\n+x\n*** End Patch\n"), _DONE)
-    gate.open()
-    _put_off(s, _YES)
-    yield
-    _go_on(s)
-
-
-def asks_question(s: Scene) -> Play:
-    gate = _thinking(s, _QUESTION, _DONE)
-    gate.open()
-    _put_off(s, "Which?")
-    yield
-    _go_on(s)
-
-
-def sub_agent_asks(s: Scene) -> Play:
-    gate, own = s.gate(), s.gate()
-    child = s.script(Step.hold(gate, wants(f"touch {s.file()}")), _DONE)
-    s.turn(_spawn(child), Step.hold(own), _DONE)
-    own.reached()
-    gate.reached()
-    gate.open()
-    _put_off(s, _YES)
-    yield
-    s.drop()
-
-
-def one_of_two_answered(s: Scene) -> Play:
-    gate, files = s.gate(), (s.file(), s.file())
-    s.turn(Step.hold(gate, Step.all(*(wants(f"touch {file}") for file in files))), _DONE)
-    gate.reached()
-    gate.open()
-    s.person_sees(_YES)
-    s.agent.until_state("waiting_approval")
-    if s.way == "plain":  # which does not know for which of them the prompt is
-        s.agent.type("y")
-    else:
-        talking.respond(s.store, s.agent.id, _asked(s), "accept")
-    until(lambda: any(file.exists() for file in files), 10, "the command that was approved")
-    yield
-    _go_on(s)
-
-
-def _asked(s: Scene) -> int:
-    waiting = s.job().waiting_for
-    assert waiting is not None
-    return waiting.n
-
-
-def told_while_it_asks(s: Scene) -> Play:
-    gate = _thinking(s, wants(f"touch {s.file()}"), _DONE)
-    gate.open()
-    s.agent.until_state("waiting_approval")
-    with contextlib.suppress(BadState) if s.way == "plain" else contextlib.nullcontext():
-        s.say(_DONE)  # typed, it would be an answer: then it is refused
-    yield
-    _go_on(s)
-
-
-def _asking(s: Scene, command: Running | None, *then: Step) -> None:
-    """It waits for an answer to ``command`` (None: to a question)."""
-    s.turn(_QUESTION if command is None else wants(command.line), *then, _DONE)
-    s.agent.until_state("waiting_approval", "waiting_input")
-
-
-def approved(s: Scene) -> Play:
-    command = Running(s)
-    _asking(s, command)
-    talking.respond(s.store, s.agent.id, None, "accept")
-    command.runs()
-    yield
-    command.finish()
-    s.over()
-
-
-def denied(s: Scene) -> Play:
-    gate = s.gate()
-    _asking(s, Running(s), Step.hold(gate))
-    talking.respond(s.store, s.agent.id, None, "decline")
-    gate.reached()
-    yield
-    gate.open()
-    s.over()
-
-
-def answered(s: Scene) -> Play:
-    gate = s.gate()
-    _asking(s, None, Step.hold(gate))
-    talking.answer(s.store, s.agent.id, ["1"])
-    gate.reached()
-    yield
-    gate.open()
-    s.over()
-
-
-# ---- the person at the keyboard ----
-
-
-def person_approves(s: Scene) -> Play:
-    command = Running(s)
-    _asking(s, command)
-    s.person_sees(_YES)
-    s.agent.type("y")
-    command.runs()
-    yield
-    command.finish()
-    s.over()
-
-
-def person_answers(s: Scene) -> Play:
-    gate = s.gate()
-    _asking(s, None, Step.hold(gate))
-    s.person_sees("Which?")
-    s.agent.type("Enter")
-    gate.reached()
-    yield
-    gate.open()
-    s.over()
-
-
-def person_refuses(s: Scene) -> Play:
-    """Esc at the prompt: the turn ends with it."""
-    command = Running(s)
-    _asking(s, command)
-    s.person_sees(_YES)
-    before = s.ends()
-    s.agent.type("Escape")
-    s.one_more_end(before)
-    yield
-
-
-def person_begins_turn(s: Scene) -> Play:
-    gate = _person_thinking(s)
-    yield
-    gate.open()
-    s.over()
-
-
-def _person_thinking(s: Scene) -> Gate:
-    s.rest()
-    gate = s.gate()
-    count = s.job().turn_count
-    s.person_says(s.script(Step.hold(gate)))
-    gate.reached()
-    until(lambda: s.job().turn_count == count + 1, 5, "one more turn")
-    return gate
-
-
-def persons_turn_ends(s: Scene) -> Play:
-    gate = _person_thinking(s)
-    before = s.ends()
-    gate.open()
-    s.one_more_end(before)
-    yield
-
-
-def person_steers(s: Scene) -> Play:
-    gate, later = _thinking(s), s.gate()
-    count = s.job().turn_count
-    s.person_says(s.script(Step.hold(later)))
-    until(lambda: "submitted after next tool call" in s.agent.screen() or later, 5)
-    gate.open()
-    later.reached()
-    yield
-    assert s.job().turn_count == count
-    later.open()
-    s.over()
-
-
-def person_interrupts(s: Scene) -> Play:
-    _thinking(s)
-    s.person_sees("to interrupt")
-    before = s.ends()
-    s.agent.type("Escape")
-    s.one_more_end(before)
-    yield
-
-
-def person_runs_command(s: Scene) -> Play:
-    """With a ! before it, in the agent's own pane."""
-    s.rest()
-    command = Running(s)
-    s.person_says(f"!{command.line}")
-    command.runs()
-    yield
-    command.finish()
-    s.over()
-
-
-def person_half_way(s: Scene) -> Play:
-    s.rest()
-    text = s.name("half-a-message")
-    s.person_says(text, enter=False)
-    s.person_sees(text)
-    yield
-    s.agent.type("C-u")
-    until(lambda: text not in s.agent.screen(), 5, "an empty line again")
-
-
-def person_elsewhere(s: Scene) -> Play:
-    """A conversation of the person's own, which only the pane has in common with the agent's."""
-    s.drop()
-    s.rest()
-    s.person_says("/new")
-    gate = s.gate()
-    until(lambda: _empty(s), 10, "/new")
-    s.person_says(s.script(Step.hold(gate)))
-    gate.reached()
-    yield
-    gate.open()
-    s.drop()
-
-
-def _empty(s: Scene) -> bool:
-    """Whether the pane shows a conversation that has only just begun."""
-    screen = s.agent.screen()
-    if "Where should the new conversation run?" in screen:
-        s.agent.type("Enter")
-        return False
-    return "Here I am." not in screen or screen.count("OpenAI Codex") > 1
 
 
 # ---- the model fails ----

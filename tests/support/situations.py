@@ -1,14 +1,15 @@
-"""A stage on which agents are brought into situations: one agent at rest, scripts for its model, a person's keyboard.
+"""A stage on which agents are brought into situations: one agent, scripts for its model, a person's keyboard.
 
-What a situation is, and what must be said of it, stands in ``tests/test_truth_table.py``; how each is brought about,
-in ``support/provoking.py``. Nothing in here asks the product what the agent does, except to go back to rest.
+What must be said of a situation stands in ``tests/test_truth_table.py``; how it is brought about, in
+``provoking.py``, ``people.py`` and ``ending.py``. Nothing in here asks the product what the agent does, except to
+go back to rest.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -38,7 +39,9 @@ _CLOSED = tuple(
 STAYS = ("--interactive", "--idle-exit", "off", "--approval", "on-request", *QUESTIONS, *_CLOSED)
 WORDS: dict[Way, tuple[str, ...]] = {"exec": (), "channel": STAYS, "plain": (*STAYS, "--plain")}
 _MOST_TURNS = 40  # of one agent; a long conversation makes every request longer
-_REST = "Here I am."
+REST = "Here I am."  # what an agent at rest has said
+COMPOSER = "\u203a"  # the sign before the line in which the TUI takes a message
+DONE = Step.message("Done.")
 
 
 @dataclass
@@ -107,7 +110,7 @@ class Scene:
         if self._agent is not None and self._turns < _MOST_TURNS and self.job().turn_state == "idle":
             return
         self.drop()
-        self.start(Step.message(_REST))
+        self.start(Step.message(REST))
         self.agent.until_state("idle")
 
     def drop(self) -> None:
@@ -117,7 +120,7 @@ class Scene:
         self._agent = None
 
     def forget(self) -> None:
-        """Ends the agent whatever has become of it: something went wrong, and the next situation is another story."""
+        """Ends the agent whatever has become of it: something went wrong."""
         if self._agent is not None:
             self.place.cli("kill", self._agent.id)
         self._agent = None
@@ -177,9 +180,9 @@ class Scene:
         """Typed as a terminal pastes it, since keys that follow each other at a program's pace are no person's."""
         tmux, target = self.place.home.tmux, f"=codex-agent-{self.agent.id}:"
         if not self._shown:
-            self.person_sees(_REST)  # the TUI draws it last when it comes up, and drops what is typed before
+            self.person_sees(REST)  # the TUI draws it last when it comes up, and drops what is typed before
             self._shown = True
-        self.person_sees("›")
+        self.person_sees(COMPOSER)
         assert tmux("set-buffer", "-b", "typed", text).returncode == 0
         assert tmux("paste-buffer", "-p", "-d", "-b", "typed", "-t", target).returncode == 0
         self.person_sees(text.lstrip("!")[:40])  # the ! becomes the line's sign
@@ -193,6 +196,30 @@ def _lives(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] not in ("Z", "X")
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+class Running:
+    """A command of the agent's that runs until it is let go; it writes a file when it begins."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.begun, self.enough = scene.file(), scene.file()
+        self.line = f"touch {self.begun}; while [ ! -e {self.enough} ]; do sleep 0.1; done"
+        self.step = Step.command(self.line)
+
+    def runs(self) -> None:
+        until(self.begun.exists, 20, "the agent's command")
+
+    def finish(self) -> None:
+        self.enough.touch()
+
+
+def thinking(s: Scene, *then: Step, begin: Callable[..., object] | None = None) -> Gate:
+    """A turn whose model has been asked and has not answered yet; what it does then."""
+    gate = s.gate()
+    first, *rest = then or (DONE,)
+    (begin or s.turn)(Step.hold(gate, first), *rest)
+    gate.reached()
+    return gate
 
 
 def slow_codex(scene: Scene) -> tuple[str, Path, Path]:

@@ -188,8 +188,8 @@ def plain_argv(
     words += [f"--add-dir={path}" for path in options.add_dirs]
     words += [f"--image={_image(path)}" for path in options.images]
     words += startup_overrides(codex, options.cwd, environ, options.config)
-    words.append(_TITLE if has_channel(codex.version) else _OLD_TITLE)
     words += [f"--config={_override(text)}" for text in options.config]
+    words.append(_TITLE if has_channel(codex.version) else _OLD_TITLE)  # last: without it nothing can be told
     if thread_id is not None:
         words += ["resume", thread_id]
     if prompt is not None:

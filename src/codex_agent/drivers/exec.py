@@ -213,7 +213,11 @@ class ExecDriver:
 
     def delivered(self, message_id: str, done: Done) -> None:
         """Tells when a message that was queued has been said."""
-        self._told[message_id] = done
+        waiting = mailbox.load(self._supervisor.store, self._supervisor.record.id)
+        if message_id in (one.id for one in waiting):
+            self._told[message_id] = done
+        else:
+            done({"ok": True, "delivery": "turn", "turn_id": self._facts.rollout_turn.id})
 
     def _delivered(self, message: Message) -> None:
         supervisor = self._supervisor

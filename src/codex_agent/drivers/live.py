@@ -177,7 +177,7 @@ class LiveDriver:
         self._asking.on_time(now)
         self._saying.on_time(now)
         self._push()
-        self._idle.look(others_work=bool(self._others))
+        self._idle.look(others_work=bool(self._others) or self._saying.busy)
         if self._idle.due is not None and now >= self._idle.due and self._idle.has_run_out():
             self._supervisor.stop("idle")
 
@@ -201,6 +201,7 @@ class LiveDriver:
             supervisor.unwatch(pipe)
         self._server.close()
         self._close_channel()
+        self._saying.ended()
         self._viewer.take_back()
         self._app.clear()
 

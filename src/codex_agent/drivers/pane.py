@@ -5,6 +5,7 @@ What is on the screen is never looked at. Must never decide what the title means
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from codex_agent import tmux
 from codex_agent.codex.interactive import TitleState, pasted, title_state
 from codex_agent.drivers.base import Host
+from codex_agent.errors import StoreUnwritable
 
 # As much of the thread's id as the title shows.
 _THREAD = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{5}")
@@ -44,29 +46,25 @@ class Pane:
     def type(self, text: str) -> None:
         """Pastes a message and presses Enter.
 
-        Raises UsageError for what cannot be a message, BadState if the pane is gone, TmuxFailed if tmux refuses.
+        Raises UsageError for what cannot be a message, BadState if the pane is gone, TmuxFailed if tmux refuses,
+        StoreUnwritable if there is no room for it on the way.
         """
         supervisor = self._supervisor
         words = pasted(text)
         path = supervisor.store.temporary(supervisor.record.id, "paste")
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(words.encode("utf-8", "replace"))
         try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(words.encode("utf-8", "replace"))
             tmux.paste(self._socket(), supervisor.record.tmux_session, path)
+        except OSError as error:
+            raise StoreUnwritable(f"The message cannot be written to {path}: {error.strerror}.") from error
         finally:
-            os.unlink(path)
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
-    def press(self, *keys: str) -> None:
-        """Presses keys, by tmux's names for them. Raises BadState, TmuxFailed."""
-        tmux.send_keys(self._socket(), self._supervisor.record.tmux_session, keys)
-
-    def nudge(self) -> None:
-        """Says that the terminal has the focus (``ESC [ I``), which means nothing. Raises BadState, TmuxFailed.
-
-        In about one start of fifty Codex waits for ever for an answer of the terminal's that it has read already
-        (0.133.0, 0.163.0); whatever comes next wakes it.
-        """
-        self.press("Escape", "[", "I")
+    def press(self, key: str) -> None:
+        """Presses one key, by tmux's name for it. Raises BadState, TmuxFailed."""
+        tmux.send_keys(self._socket(), self._supervisor.record.tmux_session, [key])
 
     def _socket(self) -> str:
         return self._supervisor.facts.tmux_socket or ""

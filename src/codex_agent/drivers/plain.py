@@ -29,7 +29,7 @@ from codex_agent.model import Turn, TurnMark, stamp
 from codex_agent.render import event_text
 from codex_agent.rollouts.locate import thread_of
 
-_COME_UP_S, _BEGIN_S, _NUDGE_S, _PAUSE_S = 30.0, 15.0, 2.0, 0.02
+_COME_UP_S, _BEGIN_S, _PAUSE_S = 30.0, 15.0, 0.02
 _ARGV_BYTES = 100_000  # of 131,072 that Linux takes in one word
 # Where the kernel tells of each write this is only a net under it; elsewhere it is all there is.
 _LOOK_S, _LOOK_ALONE_S = 1.0, 0.2
@@ -91,7 +91,7 @@ class PlainDriver:
             if by_argv:
                 self._typed.expect(text)
             else:
-                self._wait(lambda: self._pane.title().state == "idle", _COME_UP_S, "was ready for a message")
+                self._wait(self._is_ready, _COME_UP_S, "was ready for a message")
                 self._typed.expect(text)
                 self._pane.type(text)
             self._wait(self._has_begun, _BEGIN_S + (_COME_UP_S if by_argv else 0), "began a turn with the message")
@@ -104,6 +104,11 @@ class PlainDriver:
             message = self._typed.first()
             return None if message is None else self._typed.sayable(message.id, message.text)
         return self._typed.sayable("first", prompt_of(supervisor.store, supervisor.record.id))
+
+    def _is_ready(self) -> bool:
+        """Whether a message would be taken: one typed before the thread is there may be lost (0.133.0)."""
+        title = self._pane.title()
+        return title.state == "idle" and title.thread is not None
 
     def _has_begun(self) -> bool:
         if self._following is None:
@@ -141,10 +146,8 @@ class PlainDriver:
 
     def _wait(self, done: Callable[[], bool], patience_s: float, what: str) -> None:
         """Waits for the TUI to have done this. Raises StartFailed if it ends, or if the time is over."""
-        began = time.monotonic()
-        nudge_at = began + _NUDGE_S
+        deadline = time.monotonic() + patience_s
         while not done():
-            now = time.monotonic()
             for pid, status in kernel.reap():
                 self._tui.met(pid, status)
             why = None
@@ -155,14 +158,11 @@ class PlainDriver:
                 why = f"Codex ended with status {code} before it {what}. {said}"
             elif terminal_is_gone():
                 why = f"The pane was closed before Codex {what}."
-            elif now > began + patience_s:
+            elif time.monotonic() > deadline:
                 why = f"Codex came up, but within {patience_s:.0f} s it was not seen that it {what}."
             if why is not None:
                 hint = "Run `codex` by hand in that folder: it may want something answered first."
                 raise StartFailed(why.strip(), hint)
-            if now >= nudge_at:
-                nudge_at = now + _NUDGE_S
-                self._pane.nudge()
             time.sleep(_PAUSE_S)
 
     # ---- what the supervisor asks ----
@@ -196,7 +196,7 @@ class PlainDriver:
             self._press_on()
         if self._tui.kill_at is not None and now >= self._tui.kill_at:
             self._tui.insist()
-        self._idle.look(others_work=False)
+        self._idle.look(others_work=self._typed.busy)
         if self._idle.due is not None and now >= self._idle.due:
             title = self._pane.title()
             if not title.is_of(self._facts.thread_id) and title.state != "idle":

@@ -44,6 +44,7 @@ class Saying(Outbox):
     def __init__(self, supervisor: Host, thread: Thread) -> None:
         super().__init__(supervisor, thread)
         self._steers: list[Message] = []
+        self._taken_early: str | None = None
         self._steered_turn: str | None = None
         self._last_item: str | None = None
 
@@ -52,8 +53,11 @@ class Saying(Outbox):
         self._last_item = str(item.get("type"))
         if self._last_item == "userMessage":
             taken = next((one for one in self._steers if words.is_message(item, one.id, one.text)), None)
+            said = self._saying
             if taken is not None:
                 self._steers.remove(taken)
+            elif said is not None and words.is_message(item, said.id, said.text):
+                self._taken_early = said.id  # before the reply to the steer
 
     def turn_ended(self, turn: Turn, *, meant: bool) -> list[str]:
         """Looks after what was said into the turn; the texts that the agent never saw and is not told again.
@@ -73,6 +77,13 @@ class Saying(Outbox):
             head = message.text[:_HEAD_CHARS]
             supervisor.warn(f"A message was not taken, since its turn was cut off; send it again: {head}")
         return [message.text for message in left]
+
+    def ended(self) -> None:
+        """Codex has ended: a steer that it has not shown, it has not taken. Other senders hear of the end."""
+        again = [message for message, done in self._outbox if done is nobody]
+        for message in [*self._steers, *again]:
+            head = message.text[:_HEAD_CHARS]
+            self._supervisor.warn(f"A message was not taken before the end; send it again: {head}")
 
     def _go_on_if_unanswered(self, turn: Turn) -> None:
         """Has Codex answer a message that it took as the turn was ending, and then let lie.
@@ -100,7 +111,8 @@ class Saying(Outbox):
         assert message is not None
         if delivery == "steer":
             self._steered_turn = self._facts.turn.id
-            self._steers.append(message)
+            if message.id != self._taken_early:
+                self._steers.append(message)
         super().said(delivery)
 
     def _say(self, message: Message) -> None:

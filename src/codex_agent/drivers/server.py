@@ -102,7 +102,7 @@ def clear_socket(path: str, real: str | None = None) -> None:
         real = os.readlink(path)
     ours = real is not None and os.path.basename(os.path.dirname(real)).startswith("codex-daemon-")
     for each in (path, *((real, f"{real}.lock") if ours and real is not None else ())):
-        with contextlib.suppress(FileNotFoundError, PermissionError):
+        with contextlib.suppress(OSError):
             os.unlink(each)
 
 

@@ -54,7 +54,7 @@ class Showing:
         self._doubt_since: float | None = None
         self._next = 0.0
         self._answering: Answering | None = None
-        self._settle()
+        self._facts.unknown = self._never  # nobody to be told of it is there yet
 
     @property
     def due(self) -> float | None:

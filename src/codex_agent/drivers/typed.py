@@ -144,6 +144,7 @@ class Typed(Outbox):
             if one.message is not None and one.message is self._saying:
                 job_id = self._supervisor.record.id
                 why = "It was typed into the pane, but Codex did not write down that it took it"
+                self._leave_box(one.message)  # else it would be typed again
                 self._unsaid(refusal("failed", f"{why}.", f"codex-agent capture {job_id} shows the pane."))
             else:
                 one.done({"ok": True, "delivery": "steer", "turn_id": None})
