@@ -282,6 +282,10 @@ def test_a_failed_turn(each_codex: Codex, cli: Cli, home: Home, model: ModelServ
     one.until_state(state)
     reason = one.job.turn_state_reason or ""
     assert ("does not write down" if state == "unknown" else "context") in reason
+    code, report = one.turn()
+    assert (code, report["turn_state"]) == (1 if state == "unknown" else 11, state)
+    one("exit")
+    assert one.ended() == ("failed", "unknown" if state == "unknown" else "context_window")
 
 
 def test_asking_tmux_leaves_the_pane_alone(home: Home, tmp_path: Path) -> None:
@@ -290,7 +294,8 @@ def test_asking_tmux_leaves_the_pane_alone(home: Home, tmp_path: Path) -> None:
     read, write = os.pipe()
     os.set_blocking(read, False)
     code = "import sys; from codex_agent import tmux; assert tmux.pane_title(sys.argv[1], 'look') is not None"
-    subprocess.run([sys.executable, "-c", code, home.tmux_socket], stdin=read, check=True, timeout=20)
+    env = {**home.env, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code, home.tmux_socket], stdin=read, env=env, check=True, timeout=20)
     assert not os.get_blocking(read)
     os.close(read)
     os.close(write)
@@ -316,10 +321,11 @@ def test_an_old_codex(old: Codex, cli: Cli, home: Home, model: ModelServer, repo
     model.on("%%work", Step.hold(gate, Step.message("Old, but here.")))
     one = plain(home, cli, repo, "%%work")
     gate.reached()
-    assert one.job.turn_state == "unknown" and "does not show" in (one.job.turn_state_reason or "")
+    assert "does not show" in (one.until_state("unknown").turn_state_reason or "")
     assert "does not show" in refused(cli, "send", one.id, "now")
     gate.open()
-    assert one.answers() == "Old, but here." and one.job.turn_state == "idle"
+    assert one.answers() == "Old, but here."
+    one.until_state("idle")
     model.on("%%next", Step.message("Next."))
     assert one.send("%%next")["delivery"] == "turn" and one.answers() == "Next."
     one("exit").ok()

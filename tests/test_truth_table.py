@@ -154,7 +154,13 @@ TABLE: dict[str, tuple[Row, ...]] = {
 # Situations that need an agent of their own each time.
 DEAR = {
     *(agent.comes_up, agent.first_turn, agent.reopened, agent.names_the_task),
-    *(people.sub_agent_asks, people.person_elsewhere, agent.model_down, agent.works_after_failure),
+    *(
+        agent.sub_agent_ends,
+        people.sub_agent_asks,
+        people.person_elsewhere,
+        agent.model_down,
+        agent.works_after_failure,
+    ),
     *(agent.out_of_context, agent.usage_used_up, agent.bad_request),
     *(row.play for row in TABLE["It ends"]),
 }
@@ -238,13 +244,13 @@ def test_the_truth_is_told(label: str, way: Way, row: Row, scenes: Scenes) -> No
     times = []
     try:
         for number in range(ROUNDS or (1 if row.play in DEAR or not scene.stays else 2)):
-            play = row.play(scene)
-            next(play)
-            times.append(check(scene, row.wanted(scene)))
-            # A drop is over before another process has come up.
-            if number == 0 and row.play is not agent.connection_drops:
-                assert said(see(scene.place.cli, scene.agent.id)) == row.wanted(scene), "as `status --json`"
-            assert next(play, "over") == "over"
+            with contextlib.closing(row.play(scene)) as play:
+                next(play)
+                times.append(check(scene, row.wanted(scene)))
+                # A drop is over before another process has come up.
+                if number == 0 and row.play is not agent.connection_drops:
+                    assert said(see(scene.place.cli, scene.agent.id)) == row.wanted(scene), "as `status --json`"
+                assert next(play, "over") == "over"
     except BaseException:
         scene.forget()
         raise

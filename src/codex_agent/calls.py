@@ -57,6 +57,16 @@ def ask(store: Store, job_id: str, request: Json, timeout_s: float | None = _ANS
     raise _refused(job_id, answer)
 
 
+def wait_down(store: Store, job_id: str, runs: int) -> None:
+    """Sleeps until a supervisor that hung up is gone, or its job runs again: ``facts.runs`` was ``runs`` before.
+
+    Not on the lock: whoever reopens the job may take it before a sleeper has woken, who would sleep on.
+    """
+    time.sleep(_PAUSE_S)
+    while store.is_alive(job_id) and store.load(job_id).facts.runs == runs:
+        time.sleep(_PAUSE_S)
+
+
 def _refused(job_id: str, answer: Json) -> CodexAgentError:
     """The error of this code, as if it had happened here."""
     code, message = str(answer.get("code")), str(answer.get("message"))

@@ -105,10 +105,12 @@ class Desk:
         if until not in ("turn", "approval"):
             raise ValueError(f"until {until}")
         came_true = self._handed_back if until == "turn" else self._needs_somebody
-        if came_true():
+        if came_true() and self._supervisor.saved:
             self._reply(caller, {"ok": True})
-        else:
-            self._waiters.append((came_true, caller))
+            return
+        self._waiters.append((came_true, caller))
+        if not self._supervisor.saved:
+            self._supervisor.changed(at_once=True)
 
     def _handed_back(self) -> bool:
         """The turn is over, or stands still until somebody says something."""
@@ -117,7 +119,10 @@ class Desk:
         state = self._supervisor.turn_state
         if state in WAITING:
             return True
-        return state not in BUSY and self._supervisor.facts.queued == 0
+        facts = self._supervisor.facts
+        # How a turn ended may be unknown (--plain), but not that it did.
+        over = state not in BUSY or (state == "unknown" and facts.turn.state != "open")
+        return over and facts.queued == 0
 
     def _needs_somebody(self) -> bool:
         return self._supervisor.turn_state in WAITING

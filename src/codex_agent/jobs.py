@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Literal
 
-from codex_agent.calls import Ended, ask
+from codex_agent.calls import Ended, ask, wait_down
 from codex_agent.errors import CodexAgentError, JobNotFound, StoreUnwritable
 from codex_agent.model import TERMINAL, Job, JobList, Problem, Record, stamp
 from codex_agent.settle import lives, settle
@@ -135,12 +135,12 @@ def wait_in_thread(store: Store, job_id: str) -> Callable[[float], bool]:
 
 def _sleep_until(store: Store, job_id: str, until: Until) -> None:
     while view(store, job_id).status not in TERMINAL:
+        runs = store.load(job_id).facts.runs
         try:
             ask(store, job_id, {"do": "wait", "until": until}, timeout_s=None)
             return
         except Ended:
-            if not store.wait_dead(job_id):
-                time.sleep(_NO_LOCK_S)
+            wait_down(store, job_id, runs)
 
 
 def _sleep_until_ended(store: Store, job_id: str) -> None:

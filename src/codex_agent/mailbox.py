@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 from codex_agent.drivers.base import Message
 from codex_agent.errors import RecordUnreadable
@@ -21,7 +22,7 @@ def load(store: Store, job_id: str) -> list[Message]:
     path = store.path(job_id, _SUFFIX)
     try:
         with open(path, encoding="utf-8", errors="surrogatepass") as file:
-            return [Message(**one) for one in json.load(file)]
+            return [_message(one) for one in json.load(file)]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError) as error:
@@ -31,6 +32,13 @@ def load(store: Store, job_id: str) -> list[Message]:
             id=job_id,
             file=path,
         ) from error
+
+
+def _message(data: dict[str, Any]) -> Message:
+    message = Message(**data)
+    if not (isinstance(message.id, str) and isinstance(message.text, str)):
+        raise TypeError("a message without words")
+    return message
 
 
 def save(store: Store, job_id: str, messages: list[Message]) -> None:

@@ -7,10 +7,12 @@ and tried again with the next write. Must never write the record.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import termios
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from codex_agent.store import Store
 
@@ -55,6 +57,10 @@ class Outputs:
     def raw(self, data: bytes) -> None:
         """Bytes of Codex's stdout as they came."""
         self._raw.write(data)
+
+    def event(self, event: dict[str, Any]) -> None:
+        """What Codex did, in the words of its event stream, where it does not write one itself."""
+        self._raw.write(json.dumps(event).encode("ascii") + b"\n")
 
     def stderr(self, data: bytes) -> None:
         """Bytes of Codex's stderr as they came."""

@@ -58,7 +58,12 @@ def catch_up(store: Store, record: Record) -> None:
     """Reads into the facts what the stream's file and the rollout hold beyond what the record knew."""
     facts, cwd = record.facts, record.request.cwd
     if record.request.mode == "interactive":
-        _rollout(record)  # the channel's last words died with the supervisor
+        _rollout(record)
+        turn, witness = facts.turn, facts.rollout_turn
+        if turn.state == "open" and turn.id == witness.id and witness.state is not None:
+            # What the channel said last died with the supervisor.
+            turn.state, turn.ended_at, turn.error = witness.state, witness.ended_at, witness.error
+            turn.error_info = witness.error_info
         return
     fresh = Facts(tokens=facts.tokens, warnings=facts.warnings, last_activity_at=facts.last_activity_at)
     at = facts.last_activity_at or record.created_at

@@ -206,7 +206,11 @@ class Supervisor:
         self._dirty = True
         if at_once:
             self._save()
-            self.desk.look()
+
+    @property
+    def saved(self) -> bool:
+        """Whether the record on disk says what the facts say."""
+        return not self._dirty
 
     def rollout_soon(self) -> None:
         """The rollout will have more in a moment."""
@@ -306,6 +310,7 @@ class Supervisor:
         try:
             self.store.save(self.record)
             self._dirty = False
+            self.desk.look()
         except StoreUnwritable:
             self._next_save += _DISK_RETRY_S
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from codex_agent import codex, jobs, tmux
 from codex_agent.answers import Approvals, Asked, Cut, Keyed, Responded, Sent, TurnReport
-from codex_agent.calls import Ended, ask
+from codex_agent.calls import Ended, ask, wait_down
 from codex_agent.drivers.base import SAID_CHARS, Message, pointer
 from codex_agent.errors import BadState, CodexAgentError, TmuxFailed, UsageError
 from codex_agent.model import BUSY, TERMINAL, Job, Question, Record, Waiting, stamp
@@ -27,6 +27,7 @@ How = Literal["now", "queue", "interrupt"]
 Decision = Literal["accept", "accept_always", "decline"]
 
 _GO_DOWN_S = 20.0
+_AGAIN_S = 0.02
 
 
 def send(
@@ -61,6 +62,7 @@ def send(
             if reopen(store, job_id, message, settings, environ):
                 return _reopened(store, job_id, message)
             continue
+        runs = store.load(job_id).facts.runs
         try:
             request = {
                 "do": "send",
@@ -77,7 +79,7 @@ def send(
                 id=job_id,
             ) from error
         except Ended as ended:
-            store.wait_dead(job_id)
+            wait_down(store, job_id, runs)
             told = _told(store, job_id, message.id) if ended.heard else None
             if told is not None:
                 return Sent(job_id, message.id, told["delivery"], told.get("turn_id"), False, message.file)
@@ -123,8 +125,9 @@ def await_turn(store: Store, job_id: str, *, timeout_s: float | None = None) -> 
         done = jobs.wait(store, [job_id], until="turn", timeout_s=left)
         told = report(store, job_id)
         # Somebody may have begun another turn since: then there is that one to wait for.
-        if not done or told.turn_state not in BUSY:
+        if not done or told.turn_state not in BUSY or told.turn_state == "unknown":
             return told, done
+        time.sleep(_AGAIN_S)  # the record may lag behind what was answered, while the disk is full
 
 
 def report(store: Store, job_id: str) -> TurnReport:
@@ -213,7 +216,9 @@ def keys(store: Store, job_id: str, names: Sequence[str], *, literal: bool = Fal
     except TmuxFailed as error:
         error.data["id"] = job_id
         raise
-    store.event(job_id, "keys", keys=list(names), literal=literal, by_pid=os.getpid())
+    # What is typed as text may be a password.
+    told = [f"{len(name)} characters" for name in names] if literal else list(names)
+    store.event(job_id, "keys", keys=told, literal=literal, by_pid=os.getpid())
     return Keyed(job_id, list(names))
 
 
@@ -227,11 +232,11 @@ def leave(store: Store, job_id: str, *, cut: bool = False) -> Job:
 
 def _ask(store: Store, job_id: str, request: dict[str, Any]) -> dict[str, Any]:
     """What the supervisor answers. Raises BadState if the job has ended, also at this moment."""
-    _living(store, job_id)
+    runs = _living(store, job_id).facts.runs
     try:
         return ask(store, job_id, request)
     except Ended:
-        store.wait_dead(job_id)
+        wait_down(store, job_id, runs)
         _living(store, job_id)
         raise BadState(f"Job {job_id} ended at this moment.", f"codex-agent status {job_id}", id=job_id) from None
     except TimeoutError as error:

@@ -148,6 +148,8 @@ def _left_politely(facts: Facts) -> Verdict:
     if turn.state in ("aborted", "open"):
         message = "Its last turn was interrupted."
         return Verdict("interrupted", failure=_failure(facts, "turn_aborted", message))
+    if turn.state == "completed" and facts.unknown is not None:
+        return Verdict("failed", failure=_failure(facts, "unknown", facts.unknown))
     return Verdict("completed")
 
 
@@ -251,7 +253,9 @@ def _last(facts: Facts) -> LastTurn | None:
             )
     if turn is None or turn.state in (None, "open"):
         return None
-    witness = facts.rollout_turn if turn is facts.turn else Turn()
+    # One that is known to be of another turn is no witness; the stream of `codex exec` gives turns no ids.
+    same = turn is facts.turn and turn.id in (None, facts.rollout_turn.id)
+    witness = facts.rollout_turn if same else Turn()
     failed = "failed" in (turn.state, witness.state)
     return LastTurn(
         turn.id or witness.id,

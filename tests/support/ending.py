@@ -9,7 +9,7 @@ import os
 import signal
 
 from codex_agent.demo.model_server import Step
-from support.situations import COMPOSER, DONE, REST, Play, Running, Scene
+from support.situations import DONE, Play, Running, Scene
 
 
 def _at_work(s: Scene, *more: str) -> Running:
@@ -85,7 +85,6 @@ def _too_long(s: Scene, limit: str) -> Play:
 
 def person_leaves(s: Scene) -> Play:
     pid = _at_rest(s)
-    s.person_sees(REST)
     s.person_says("/exit")
     s.gone(pid)
     yield
@@ -94,8 +93,7 @@ def person_leaves(s: Scene) -> Play:
 def person_presses_ctrl_c(s: Scene) -> Play:
     if s.stays:
         pid = _at_rest(s)
-        s.person_sees(REST)
-        s.person_sees(COMPOSER)
+        s.person_sits_down()
         s.agent.type("C-c")
     else:
         _at_work(s)

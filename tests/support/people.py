@@ -12,7 +12,7 @@ from codex_agent.demo.model_server import Gate, Step
 from codex_agent.errors import BadState
 from support.interactive import asks, wants
 from support.provoking import spawn
-from support.situations import DONE, REST, Play, Running, Scene, thinking
+from support.situations import COMPOSER, DONE, REST, Play, Running, Scene, thinking
 from support.waiting import until
 
 _YES = "Yes, proceed"  # in the TUI's prompt, whatever is to be approved
@@ -202,16 +202,24 @@ def persons_turn_ends(s: Scene) -> Play:
 
 
 def person_steers(s: Scene) -> Play:
-    gate, later = thinking(s), s.gate()
-    count = s.job().turn_count
-    s.person_says(s.script(Step.hold(later)))
-    until(lambda: "submitted after next tool call" in s.agent.screen() or later, 5)
-    gate.open()
+    command, later = Running(s), s.gate()
+    s.turn(command.step, DONE)
+    command.runs()
+    count, text = s.job().turn_count, s.script(Step.hold(later))
+    s.person_says(text)
+    until(lambda: _left_the_line(s.agent.screen(), text), 10, "the message taken by the TUI")
+    command.finish()
     later.reached()
     yield
-    assert s.job().turn_count == count
+    assert s.job().turn_count == count, "it went into the turn that ran"
     later.open()
     s.over()
+
+
+def _left_the_line(screen: str, text: str) -> bool:
+    """Whether the line in which one types no longer holds this; while the TUI comes up, it keeps it there."""
+    lines = [line for line in screen.splitlines() if line.startswith(COMPOSER)]
+    return text in screen and text not in lines[-1] and "Waiting for startup" not in screen
 
 
 def person_interrupts(s: Scene) -> Play:

@@ -126,6 +126,7 @@ def sub_agent_ends(s: Scene) -> Play:
     yield
     gate.open()
     s.over()
+    s.drop()  # one agent may have six
 
 
 def spawn(prompt: str) -> Step:

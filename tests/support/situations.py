@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,7 +28,7 @@ from support.waiting import until
 
 Way = Literal["exec", "channel", "plain"]
 # How a situation is brought about: up to the first `yield` it is made true, after it things are put right again.
-Play = Iterator[None]
+Play = Generator[None, None, None]
 
 # The tests' folders lie below /tmp, which Codex's sandbox leaves open unless told otherwise.
 _CLOSED = tuple(
@@ -176,13 +176,17 @@ class Scene:
     def person_sees(self, text: str) -> None:
         self.agent.shown(text)
 
+    def person_sits_down(self) -> None:
+        """The TUI is up: it draws what was said last, and drops what is typed before."""
+        if self._turns == 1 and not self._shown:
+            self.person_sees(REST)
+            self._shown = True
+        self.person_sees(COMPOSER)
+
     def person_says(self, text: str, *, enter: bool = True) -> None:
         """Typed as a terminal pastes it, since keys that follow each other at a program's pace are no person's."""
         tmux, target = self.place.home.tmux, f"=codex-agent-{self.agent.id}:"
-        if not self._shown:
-            self.person_sees(REST)  # the TUI draws it last when it comes up, and drops what is typed before
-            self._shown = True
-        self.person_sees(COMPOSER)
+        self.person_sits_down()
         assert tmux("set-buffer", "-b", "typed", text).returncode == 0
         assert tmux("paste-buffer", "-p", "-d", "-b", "typed", "-t", target).returncode == 0
         self.person_sees(text.lstrip("!")[:40])  # the ! becomes the line's sign

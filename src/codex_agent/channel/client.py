@@ -143,7 +143,7 @@ class Channel:
     def _message(self, text: bytes) -> None:
         try:
             message = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ChannelClosed(f"what the app-server says is no JSON: {error}") from error
         if not isinstance(message, dict):
             raise ChannelClosed("what the app-server says is no object")

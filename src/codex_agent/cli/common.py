@@ -128,8 +128,8 @@ def no_longer_waiting(ids: list[str], again: str) -> Iterator[None]:
 
 def exit_of_report(report: TurnReport) -> int:
     """The exit code of ``await-turn`` where it did not time out (0, 1, 10 or 11)."""
-    if report.turn_status is None and report.turn_state in BUSY:
-        return EXIT_FAILED  # it came back although no turn has ended: nobody can tell what the agent does
+    if report.turn_state == "unknown" or (report.turn_status is None and report.turn_state in BUSY):
+        return EXIT_FAILED  # nobody can tell how the turn ended, or what the agent does
     return _exit_of(report.status, report.turn_state, report.turn_status, report.failure)
 
 

@@ -43,6 +43,10 @@ class Host(Protocol):
     def turn_state(self) -> str | None:
         """What the agent does now, by the one who decides that."""
 
+    @property
+    def saved(self) -> bool:
+        """Whether the record on disk says what the facts say."""
+
     def environment(self) -> dict[str, str]:
         """What Codex gets."""
 

@@ -17,7 +17,7 @@ from codex_agent.codex.resuming import resume_argv
 from codex_agent.drivers.base import Done, Host, Json, Message, refusal
 from codex_agent.errors import RecordUnreadable, StoreUnwritable
 from codex_agent.model import stamp
-from codex_agent.render import event_text
+from codex_agent.render import event_text, plain
 
 _LINE_LIMIT = 1 << 26
 # SIGINT lets Codex note `turn_aborted` and end its own commands (40 ms, measured on 0.169.0); after that it is
@@ -35,6 +35,7 @@ class ExecDriver:
         self._strange_lines = 0
         self._told: dict[str, Done] = {}
         self._said: Message | None = None
+        self._taken: set[str] = set()  # also what a full disk kept in the mailbox
         self._turn_before: str | None = None
         self._count_before = 0
         self._child: Child
@@ -55,7 +56,8 @@ class ExecDriver:
     def again(self) -> bool:
         supervisor = self._supervisor
         try:
-            waiting = mailbox.load(supervisor.store, supervisor.record.id)
+            found = mailbox.load(supervisor.store, supervisor.record.id)
+            waiting = [one for one in found if one.id not in self._taken]
         except RecordUnreadable as error:
             supervisor.warn(error.message)
             return False
@@ -78,7 +80,7 @@ class ExecDriver:
             turn.id = turn.id or self._facts.rollout_turn.id
             self._facts.last_turn = turn
         self._facts.last_message = None
-        supervisor.outputs.show(f"\n> {message.text}\n")
+        supervisor.outputs.show(f"\n> {plain(message.text)}\n")
         temporary = supervisor.store.temporary(supervisor.record.id, "stdin")
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(message.text.encode("utf-8", "surrogatepass"))
@@ -204,7 +206,8 @@ class ExecDriver:
                 )
             )
             return
-        waiting = [*mailbox.load(supervisor.store, supervisor.record.id), message]
+        before = mailbox.load(supervisor.store, supervisor.record.id)
+        waiting = [*(one for one in before if one.id not in self._taken), message]
         mailbox.save(supervisor.store, supervisor.record.id, waiting)
         self._facts.queued = len(waiting)
         supervisor.note("queued", message_id=message.id, chars=len(message.text))
@@ -222,8 +225,10 @@ class ExecDriver:
     def _delivered(self, message: Message) -> None:
         supervisor = self._supervisor
         self._said = None
+        self._taken.add(message.id)
         try:
-            rest = [one for one in mailbox.load(supervisor.store, supervisor.record.id) if one.id != message.id]
+            found = mailbox.load(supervisor.store, supervisor.record.id)
+            rest = [one for one in found if one.id not in self._taken]
             self._facts.queued = len(rest)
             mailbox.save(supervisor.store, supervisor.record.id, rest)
         except (RecordUnreadable, StoreUnwritable) as error:

@@ -29,7 +29,8 @@ class IdleClock:
         """Something may have changed. ``others_work``: a thread beside the job's own is active."""
         facts = self._supervisor.facts
         state = self._supervisor.turn_state
-        idle = state not in BUSY and state not in WAITING and facts.queued == 0 and not others_work
+        over = state not in BUSY or (state == "unknown" and facts.turn.state not in (None, "open"))
+        idle = over and state not in WAITING and facts.queued == 0 and not others_work
         if not self._grace_s or facts.stop_reason is not None or not idle:
             self.due = self._seen = None
             return

@@ -28,7 +28,7 @@ from codex_agent.render import event_text
 _REAP_S, _REAP_PAUSE_S = 0.5, 0.005
 # How long a turn may take to be cut off before harder means: 9 ms, measured on 0.163.0.
 _CUT_S, _CUT_AGAIN_S, _INTERRUPT_S = 2.0, 0.1, 15.0
-_PLAIN = "Try again with --plain, which runs the TUI alone."
+_PLAIN = "Use the bundled Codex (CODEX_AGENT_CODEX), or try again with --plain, which runs the TUI alone."
 
 
 class LiveDriver:
@@ -171,9 +171,7 @@ class LiveDriver:
                 self._cut()
         for waiting in [each for each in self._cutting if now >= each[0]]:
             self._cutting.remove(waiting)
-            waiting[1](
-                refusal("failed", "Codex did not end its turn when it was asked to.", "Try codex-agent kill.")
-            )
+            waiting[1](refusal("failed", "Codex did not end its turn when asked to.", "Try codex-agent kill."))
         self._asking.on_time(now)
         self._saying.on_time(now)
         self._push()
@@ -250,7 +248,7 @@ class LiveDriver:
         """One message of the server's, in the order they came."""
         try:
             self._sort(message)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             # A shape nobody has seen yet must not end the job.
             what = f"{message.get('method')} of Codex's could not be read ({type(error).__name__}: {error})."
             self._supervisor.warn(what)
@@ -298,6 +296,7 @@ class LiveDriver:
             execstream.fold(facts, event, stamp(), cwd)
             if event["item"]["type"] == "agent_message":
                 facts.spoke_in = message["params"].get("turnId")
+            supervisor.outputs.event(event)
             supervisor.outputs.show(event_text(event, cwd))
         supervisor.rollout_soon()
         supervisor.changed(at_once=was_reconnecting)

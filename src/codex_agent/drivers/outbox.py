@@ -42,6 +42,8 @@ class Outbox(ABC):
         self._saying: Message | None = None
         self._told: dict[str, Done] = {}
         self._until: dict[str, float] = {}
+        # Said, but still in the mailbox: the disk was full when they should have left it.
+        self._stale: set[str] = set()
 
     @property
     def busy(self) -> bool:
@@ -145,13 +147,27 @@ class Outbox(ABC):
         self._until.pop(message.id, None)
         self._saying = None
         self._supervisor.note("not_sent", message_id=message.id, reason=answer["message"])
+        if message.id in (one.id for one in self._waiting()):
+            self._set_aside(message, answer["message"])
         self._told.pop(message.id, nobody)(answer)
-        if self._outbox:
-            self.next()
+        self.next()
+
+    def _set_aside(self, message: Message, why: str) -> None:
+        """Takes a message that was refused out of the mailbox: it must not hold up what is behind it."""
+        supervisor = self._supervisor
+        try:
+            path = supervisor.store.put_message(supervisor.record.id, message.id, message.text)
+        except StoreUnwritable as error:
+            supervisor.warn(f"A queued message could not be said ({why}), nor be put aside ({error.message})")
+        else:
+            supervisor.warn(f"A queued message could not be said, and lies in {path}: {why}")
+        self._leave_box(message)
+        supervisor.changed(at_once=True)
 
     def _put_by(self, message: Message) -> None:
         supervisor = self._supervisor
-        waiting = [*mailbox.load(supervisor.store, supervisor.record.id), message]
+        before = mailbox.load(supervisor.store, supervisor.record.id)
+        waiting = [*(one for one in before if one.id not in self._stale), message]
         mailbox.save(supervisor.store, supervisor.record.id, waiting)
         self._facts.queued = len(waiting)
         supervisor.note("queued", message_id=message.id, chars=len(message.text))
@@ -168,6 +184,7 @@ class Outbox(ABC):
         try:
             mailbox.save(supervisor.store, supervisor.record.id, rest)
         except StoreUnwritable as error:
+            self._stale.add(message.id)
             supervisor.warn(error.message)
         self._facts.queued = len(rest)
 
@@ -177,7 +194,8 @@ class Outbox(ABC):
     def _waiting(self) -> list[Message]:
         """What is in the mailbox. One that cannot be read is left as it is, and holds nothing up."""
         try:
-            return mailbox.load(self._supervisor.store, self._supervisor.record.id)
+            found = mailbox.load(self._supervisor.store, self._supervisor.record.id)
+            return [one for one in found if one.id not in self._stale]
         except RecordUnreadable as error:
             self._facts.queued = 0
             self._supervisor.warn(error.message)

@@ -32,7 +32,7 @@ from codex_agent.rollouts.locate import thread_of
 _COME_UP_S, _BEGIN_S, _PAUSE_S = 30.0, 15.0, 0.02
 _ARGV_BYTES = 100_000  # of 131,072 that Linux takes in one word
 # Where the kernel tells of each write this is only a net under it; elsewhere it is all there is.
-_LOOK_S, _LOOK_ALONE_S = 1.0, 0.2
+_LOOK_S, _LOOK_ALONE_S = 3.0, 0.2
 _CUT_AGAIN_S, _CUT_S = 2.0, 10.0
 # One Ctrl-C ends an idle TUI with status 0; what is typed half, a turn or a menu takes one more each (0.25 s).
 _KEYS, _KEY_S = 8, 0.25
@@ -276,6 +276,7 @@ class PlainDriver:
         supervisor, facts = self._supervisor, self._facts
         supervisor.worked()
         for event in as_events(entry):
+            supervisor.outputs.event(event)
             supervisor.outputs.show(event_text(event, supervisor.record.request.cwd))
         if isinstance(entry, Marked):
             if entry.kind == "turn_started":

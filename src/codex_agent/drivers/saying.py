@@ -113,7 +113,11 @@ class Saying(Outbox):
             self._steered_turn = self._facts.turn.id
             if message.id != self._taken_early:
                 self._steers.append(message)
+        late = delivery == "steer" and self._facts.turn.state != "open"
         super().said(delivery)
+        if late:  # the turn's end was told before the reply to the steer
+            self.turn_ended(self._facts.turn, meant=self._facts.turn.state == "aborted")
+            self.next()
 
     def _say(self, message: Message) -> None:
         what = words.message_params(message.id, message.text)

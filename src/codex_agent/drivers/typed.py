@@ -144,8 +144,13 @@ class Typed(Outbox):
             if one.message is not None and one.message is self._saying:
                 job_id = self._supervisor.record.id
                 why = "It was typed into the pane, but Codex did not write down that it took it"
+                queued = self._facts.queued
                 self._leave_box(one.message)  # else it would be typed again
+                if self._facts.queued != queued:  # nobody waits to hear of it
+                    self._supervisor.warn(f"{why}: {one.message.text[:_HEAD_CHARS]}")
                 self._unsaid(refusal("failed", f"{why}.", f"codex-agent capture {job_id} shows the pane."))
+                if self._facts.queued:
+                    self._retry_at = now + _RETRY_S  # what is behind it
             else:
                 one.done({"ok": True, "delivery": "steer", "turn_id": None})
                 one.done = nobody
