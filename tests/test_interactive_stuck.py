@@ -1,4 +1,4 @@
-"""Parts of an interactive agent stand still, or its files are not as they should be: no command hangs, nothing lost."""
+"""Parts of an interactive agent stand still, or its files are odd: no command hangs, nothing is lost."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_supervisor_stopped(cli: Cli, home: Home, model: ModelServer, repo: 
 
 
 def test_no_control_socket(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
-    """As with a job that an older codex-agent began: it can be seen and ended, and that it hears nothing is said."""
+    """As with a job of an older codex-agent: it can be seen and ended, and that it hears nothing is said."""
     gate = model.gate("older")
     model.on("%%older", Step.hold(gate))
     job_id = begin(cli, repo, "%%older")
