@@ -586,7 +586,8 @@ def test_clean(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
 def test_every_file_of_a_job_is_known(jobs: Jobs) -> None:
     """What a job writes and what delete removes are the same list."""
     found = {name[8:] for name in os.listdir(jobs.place.home.jobs) if not name.startswith(".")}
-    assert found == set(SUFFIXES)
+    # Only agents that stay have an app-server, and only jobs that were sent something have a queue.
+    assert found == set(SUFFIXES) - {".app", ".queue"}
 
 
 # ---- the tool itself ----

@@ -288,6 +288,23 @@ def test_a_failed_turn(each_codex: Codex, cli: Cli, home: Home, model: ModelServ
     assert one.ended() == ("failed", "unknown" if state == "unknown" else "context_window")
 
 
+@pytest.mark.parametrize("way", ["channel", "plain"])
+def test_ctrl_z(way: str, each_codex: Codex, cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+    """Codex stops itself at that key. With no shell in the pane it would stay so, and a plain agent with it."""
+    model.on("%%idle", Step.message("Ready."))
+    one = agent(home, cli, repo, "%%idle", *(["--plain"] if way == "plain" else []))
+    one.shown("Ready.")
+    one.type("C-z")
+
+    def drawn() -> bool:
+        one.type("-l", "still here ")
+        return "still here" in one.screen()
+
+    until(drawn)
+    one("exit").ok()
+    assert one.ended() == ("completed", None)
+
+
 def test_asking_tmux_leaves_the_pane_alone(home: Home, tmp_path: Path) -> None:
     """A tmux client sets its stdin to blocking: were that the pane, the TUI reading from it might never wake."""
     home.tmux("new-session", "-d", "-s", "look", "sleep", "60")

@@ -100,8 +100,7 @@ class LiveDriver:
         elif facts.runs > 1:
             return
         else:
-            text = prompt_of(supervisor.store, supervisor.record.id)
-            images = supervisor.record.request.images
+            text, images = prompt_of(supervisor.store, supervisor.record.id), supervisor.record.request.images
         params = {"threadId": facts.thread_id, "input": words.message_input(text, images)}
         reply = self._channel.ask("turn/start", params, ANSWER_S)
         if reply.error is not None:
@@ -172,6 +171,7 @@ class LiveDriver:
         for waiting in [each for each in self._cutting if now >= each[0]]:
             self._cutting.remove(waiting)
             waiting[1](refusal("failed", "Codex did not end its turn when asked to.", "Try codex-agent kill."))
+        self._viewer.go_on()
         self._asking.on_time(now)
         self._saying.on_time(now)
         self._push()

@@ -20,7 +20,7 @@ from codex_agent.codex.resuming import plain_words
 from codex_agent.drivers.base import Done, Host, Json, Message, pointer, prompt_of, refusal
 from codex_agent.drivers.following import Following, as_events
 from codex_agent.drivers.idle import IdleClock
-from codex_agent.drivers.pane import Pane
+from codex_agent.drivers.pane import Pane, Title
 from codex_agent.drivers.showing import Showing
 from codex_agent.drivers.typed import Typed
 from codex_agent.drivers.viewer import Viewer, terminal_is_gone
@@ -54,6 +54,7 @@ class PlainDriver:
         self._cutting: list[tuple[float, Done]] = []
         self._cut_again_at: float | None = None
         self._next_look = 0.0
+        self._shown = Title(None, None)
         self._keys_left, self._key_at = 0, 0.0
         self._tui: Viewer
         self._stderr: int
@@ -85,14 +86,13 @@ class PlainDriver:
         assert self._tui.identity is not None
         facts.codex = self._tui.identity
         supervisor.watch(self._stderr, self._on_stderr)
-        if resumes:
+        if not by_argv:
+            self._wait(self._is_ready, _COME_UP_S, "was ready for a message")
+        if facts.thread_id is not None:
             self._follow(facts.thread_id, from_end=True)
         if text is not None:
-            if by_argv:
-                self._typed.expect(text)
-            else:
-                self._wait(self._is_ready, _COME_UP_S, "was ready for a message")
-                self._typed.expect(text)
+            self._typed.expect(text)
+            if not by_argv:
                 self._pane.type(text)
             self._wait(self._has_begun, _BEGIN_S + (_COME_UP_S if by_argv else 0), "began a turn with the message")
         return facts.codex.pid
@@ -107,7 +107,7 @@ class PlainDriver:
 
     def _is_ready(self) -> bool:
         """Whether a message would be taken: one typed before the thread is there may be lost (0.133.0)."""
-        title = self._pane.title()
+        self._shown = title = self._pane.title()
         return title.state == "idle" and title.thread is not None
 
     def _has_begun(self) -> bool:
@@ -116,7 +116,8 @@ class PlainDriver:
             if files is None:
                 self._showing.blind("Only on Linux can it be told which rollout is this agent's.")
                 return True
-            found = next((thread for path in files if (thread := thread_of(path))), None)
+            threads = [thread for path in files if (thread := thread_of(path)) and self._shown.is_of(thread)]
+            found = threads[0] if threads else None
             if found is None:
                 return False
             self._facts.thread_id = found
@@ -132,12 +133,11 @@ class PlainDriver:
         told = [kernel.open_files(pid) for pid in below]
         return None if None in told else [path for files in told for path in files or []]
 
-    def _follow(self, thread_id: str | None, *, from_end: bool) -> None:
-        assert thread_id is not None
+    def _follow(self, thread_id: str, *, from_end: bool) -> None:
         path = rollouts.find(self._supervisor.record.request.codex_home, thread_id)
-        if path is None:
+        if path is None or path.endswith(".zst"):
             if from_end:
-                raise StartFailed(f"The thread {thread_id} has no rollout any more.", "Start a new agent.")
+                raise StartFailed(f"Codex has no rollout of the thread {thread_id} open.", "Start a new agent.")
             return
         self._facts.rollout = path
         self._following = following = Following(path, thread_id, from_end=from_end)
@@ -189,6 +189,7 @@ class PlainDriver:
     def on_time(self, now: float) -> None:
         if now >= self._next_look:
             self._look()
+        self._tui.go_on()
         self._showing.on_time(now, self._following)
         self._typed.on_time(now)
         self._cut_on_time(now)
@@ -269,6 +270,9 @@ class PlainDriver:
             self._showing.readable(None)
             self._showing.looked(following)
         except OSError as error:
+            # Archived under us; the kernel goes on telling of it, wherever it lies.
+            moved = rollouts.find(self._supervisor.record.request.codex_home, self._facts.thread_id or "")
+            following.path = moved or following.path
             self._showing.readable(f"Its rollout cannot be read: {error.strerror}: {following.path}")
         self._supervisor.look_at_rollout()
 

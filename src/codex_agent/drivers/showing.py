@@ -24,6 +24,9 @@ _LOOK_S, _LOOK_CLOSELY_S = 0.4, 0.1
 _DOUBT_S = 3.0
 # Codex puts an approval off while somebody types: up to 1 s (0.133.0, 0.163.0).
 _ANSWERED_S = 5.0
+# How long the title may lag behind the end of a turn: some 50 ms, as a rule.
+_LAG_S, _PAUSE_S = 1.0, 0.01
+_BUSY = ("starting", "working")
 _SHELLS = ("exec_command", "shell_command", "shell", "local_shell_call", "container.exec")
 _PROMPT = "Something on its screen waits for an answer."
 
@@ -174,6 +177,11 @@ class Showing:
             why = f"Codex {self._version} does not show whether it waits for an approval"
             return refusal("bad_state", f"{why}, which a message would answer.", hint)
         title = self._pane.title()
+        deadline = time.monotonic() + _LAG_S
+        while facts.turn.state != "open" and title.state in _BUSY and time.monotonic() < deadline:
+            # The TUI has not heard yet that its turn is over, and would put the message into that (0.163.0).
+            time.sleep(_PAUSE_S)
+            title = self._pane.title()
         if not title.is_of(facts.thread_id):
             return refusal("bad_state", f"The pane of job {job_id} shows another thread than the job's.", hint)
         if title.state == "needs_you":

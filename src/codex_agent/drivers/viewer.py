@@ -72,6 +72,17 @@ class Viewer:
         self._process.returncode = os.waitstatus_to_exitcode(status)
         return True
 
+    def go_on(self) -> None:
+        """Has it go on if it stopped itself, as Codex does at Ctrl-Z: no shell is in this pane to do that."""
+        if not self.runs:
+            return
+        assert self._process is not None
+        told = None
+        with contextlib.suppress(ChildProcessError):  # it has just ended
+            told = os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOHANG)
+        if told is not None and told.si_status == signal.SIGTSTP:
+            self._signal(signal.SIGCONT)
+
     def may_begin_again(self) -> bool:
         """Whether another try is worth it: not when it has come down several times within a minute."""
         recent = [at for at in self._begun if at > time.monotonic() - _WITHIN_S]
