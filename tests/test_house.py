@@ -42,6 +42,7 @@ FLOORS = {
     },
     # the rules, the processes in the pane, the verbs
     2: {
+        "arrival",
         "calls",
         "child",
         "desk",

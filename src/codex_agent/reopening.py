@@ -11,7 +11,7 @@ import copy
 import os
 from collections.abc import Mapping
 
-from codex_agent import codex, mailbox, tmux
+from codex_agent import arrival, codex, mailbox, tmux
 from codex_agent.drivers.base import Message
 from codex_agent.errors import BadState, StoreUnwritable
 from codex_agent.launching import launch
@@ -40,9 +40,10 @@ def reopen(store: Store, job_id: str, message: Message, settings: Settings, envi
             before, waited = copy.deepcopy(record), mailbox.load(store, job_id)
             _check(record, found)
             _begin_anew(record, found, environ)
-            record.facts.queued = len(waited) + 1
+            box = _still_to_say(record, [*copy.deepcopy(waited), message])
+            record.facts.queued = len(box)
             try:
-                mailbox.save(store, job_id, [*waited, message])
+                mailbox.save(store, job_id, box)
                 store.save(record)
             except BaseException:
                 _put_back(store, before, waited)
@@ -65,6 +66,15 @@ def _put_back(store: Store, before: Record, waited: list[Message]) -> None:
         mailbox.save(store, before.id, waited)
     with contextlib.suppress(StoreUnwritable):
         store.save(before)
+
+
+def _still_to_say(record: Record, messages: list[Message]) -> list[Message]:
+    """Without those that were being said when the job ended, and that the thread has; each once."""
+    there = arrival.turns(record.facts, record.request, [one for one in messages if one.said])
+    box = {one.id: one for one in messages if one.id not in there}
+    for one in box.values():
+        one.said = False
+    return list(box.values())
 
 
 def _check(record: Record, found: codex.Codex) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from codex_agent import codex, jobs, tmux
+from codex_agent import arrival, codex, jobs, tmux
 from codex_agent.answers import Approvals, Asked, Cut, Keyed, Responded, Sent, TurnReport
 from codex_agent.calls import Ended, ask, wait_down
 from codex_agent.drivers.base import SAID_CHARS, Message, pointer
@@ -80,7 +80,7 @@ def send(
             ) from error
         except Ended as ended:
             wait_down(store, job_id, runs)
-            told = _told(store, job_id, message.id) if ended.heard else None
+            told = _told(store, job_id, message) if ended.heard else None
             if told is not None:
                 return Sent(job_id, message.id, told["delivery"], told.get("turn_id"), False, message.file)
             continue
@@ -93,15 +93,15 @@ def _reopened(store: Store, job_id: str, message: Message) -> Sent:
         ask(store, job_id, {"do": "delivered", "message_id": message.id}, timeout_s=_GO_DOWN_S)
     except (Ended, TimeoutError):
         pass  # what was noted counts
-    told = _told(store, job_id, message.id)
+    told = _told(store, job_id, message)
     if told is None:
         return Sent(job_id, message.id, "queued", None, True, message.file)
     return Sent(job_id, message.id, told["delivery"], told.get("turn_id"), True, message.file)
 
 
-def _told(store: Store, job_id: str, message_id: str) -> dict[str, Any] | None:
-    """The event that says the message was taken, or put by."""
-    found = None
+def _told(store: Store, job_id: str, message: Message) -> dict[str, Any] | None:
+    """What says that the message was taken, or put by: an event, or the thread itself."""
+    found, message_id = None, message.id
     try:
         with open(store.path(job_id, ".events.jsonl"), encoding="utf-8", errors="surrogatepass") as file:
             for line in file:
@@ -113,7 +113,12 @@ def _told(store: Store, job_id: str, message_id: str) -> dict[str, Any] | None:
                 if event.get("event") == "queued":
                     found = {"delivery": "queued", "turn_id": None}
     except (FileNotFoundError, ValueError):
-        return found
+        pass
+    if found is None:
+        record = store.load(job_id)
+        there = arrival.turns(record.facts, record.request, [message])
+        if message_id in there:
+            found = {"delivery": "turn", "turn_id": there[message_id]}
     return found
 
 

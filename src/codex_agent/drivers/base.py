@@ -21,13 +21,17 @@ Done = Callable[[Json], None]
 
 @dataclass(slots=True)
 class Message:
-    """Something somebody says to the agent. ``how`` as in ``send``: now, queue, interrupt."""
+    """Something somebody says to the agent. ``how`` as in ``send``: now, queue, interrupt.
+
+    ``said``: Codex was told it, and nobody has seen yet that the thread has it.
+    """
 
     id: str
     text: str
     how: Literal["now", "queue", "interrupt"]
     sent_at: str
     file: str | None = None
+    said: bool = False
 
 
 class Host(Protocol):

@@ -286,7 +286,7 @@ class LiveDriver:
         supervisor, facts = self._supervisor, self._facts
         item = message["params"]["item"]
         self._asking.seen(item)
-        self._saying.heard(item)
+        self._saying.heard(item, message["params"].get("turnId"))
         event = words.as_event(message)
         supervisor.worked()
         was_reconnecting = facts.reconnecting is not None
@@ -305,11 +305,10 @@ class LiveDriver:
         told, _, retries = words.trouble_of(message)
         if not retries:
             return  # `turn/completed` says the same, with the turn's end
-        first = self._facts.reconnecting is None
+        if self._facts.reconnecting is None:
+            self._supervisor.note("reconnecting", reason=told)
         self._facts.reconnecting = told
         self._supervisor.outputs.show(f"! {told}\n")
-        if first:
-            self._supervisor.note("reconnecting", reason=told)
         self._supervisor.changed(at_once=True)
 
     def began(self, turn: Turn) -> None:
@@ -324,6 +323,7 @@ class LiveDriver:
         supervisor.worked()
         supervisor.note("turn_started", count=facts.turn.count, turn_id=turn.id)
         supervisor.changed(at_once=True)
+        self._saying.began(turn.id)
 
     def _turn_ended(self, turn: Turn) -> None:
         facts, supervisor = self._facts, self._supervisor
@@ -341,8 +341,8 @@ class LiveDriver:
         supervisor.rollout_soon()
         cut, self._cutting = self._cutting, []
         # Whoever sends with --interrupt wants the agent to go on; anybody else who cuts it off wants it to stop.
-        goes_on = any(done == self._saying.after_cut for _, done in cut)
-        untaken = self._saying.turn_ended(turn, meant=turn.state == "aborted" and not goes_on)
+        stopped = facts.stop_reason is None and all(done != self._saying.after_cut for _, done in cut)
+        untaken = self._saying.turn_ended(turn, meant=turn.state == "aborted" and stopped)
         supervisor.changed(at_once=True)
         for _, done in cut:
             done({"ok": True, "turn_id": turn.id, "untaken": untaken})

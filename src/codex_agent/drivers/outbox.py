@@ -52,8 +52,10 @@ class Outbox(ABC):
 
     def first(self) -> Message | None:
         """The oldest message in the mailbox, with which a job is begun again; ``said`` has to follow."""
-        waiting = mailbox.load(self._supervisor.store, self._supervisor.record.id)
+        waiting = self._waiting()
         self._saying = waiting[0] if waiting else None
+        if self._saying is not None:
+            self._mark(self._saying)
         return self._saying
 
     def send(self, message: Message, done: Done) -> None:
@@ -86,7 +88,7 @@ class Outbox(ABC):
 
     def delivered(self, message_id: str, done: Done) -> None:
         """Tells when a message in the mailbox has been said."""
-        if message_id in (one.id for one in self._waiting()):
+        if message_id in (one.id for one in self._box() if not one.said or one == self._saying):
             self._told[message_id] = done
         else:
             done({"ok": True, "delivery": "turn", "turn_id": self._facts.turn.id})
@@ -102,6 +104,7 @@ class Outbox(ABC):
             if not waiting:
                 return
             message = waiting[0]
+            self._mark(message)
             done = self._told.get(message.id, nobody)
         else:
             return
@@ -167,31 +170,48 @@ class Outbox(ABC):
     def _put_by(self, message: Message) -> None:
         supervisor = self._supervisor
         before = mailbox.load(supervisor.store, supervisor.record.id)
-        waiting = [*(one for one in before if one.id not in self._stale), message]
-        mailbox.save(supervisor.store, supervisor.record.id, waiting)
-        self._facts.queued = len(waiting)
+        box = [*(one for one in before if one.id not in self._stale), message]
+        mailbox.save(supervisor.store, supervisor.record.id, box)
+        self._facts.queued = sum(not one.said for one in box)
         supervisor.note("queued", message_id=message.id, chars=len(message.text))
         supervisor.changed(at_once=True)
 
     def _leave_box(self, message: Message) -> None:
-        if not self._facts.queued:
-            return
-        supervisor = self._supervisor
-        waiting = self._waiting()
-        rest = [one for one in waiting if one.id != message.id]
-        if len(rest) == len(waiting):
-            return
+        box = self._box()
+        rest = [one for one in box if one.id != message.id]
+        if len(rest) < len(box):
+            self._stale.add(message.id)  # gone, whether the disk takes it or not
+            self._save(rest)
+
+    def _mark(self, message: Message) -> None:
+        """Writes down that it is being said: who finds it in the mailbox looks into the thread for it first."""
+        message.said = True
         try:
-            mailbox.save(supervisor.store, supervisor.record.id, rest)
+            box = mailbox.load(self._supervisor.store, self._supervisor.record.id)
+        except RecordUnreadable as error:
+            self._supervisor.warn(error.message)
+            return
+        if message.id in (one.id for one in box):
+            self._save([message if one.id == message.id else one for one in box])
+        else:
+            self._save([message, *box])
+
+    def _save(self, box: list[Message]) -> None:
+        supervisor = self._supervisor
+        try:
+            mailbox.save(supervisor.store, supervisor.record.id, box)
         except StoreUnwritable as error:
-            self._stale.add(message.id)
             supervisor.warn(error.message)
-        self._facts.queued = len(rest)
+        self._facts.queued = sum(not one.said for one in box)
 
     def _count(self) -> None:
         self._facts.queued = len(self._waiting())
 
     def _waiting(self) -> list[Message]:
+        """What is still to be said of what is in the mailbox."""
+        return [one for one in self._box() if not one.said]
+
+    def _box(self) -> list[Message]:
         """What is in the mailbox. One that cannot be read is left as it is, and holds nothing up."""
         try:
             found = mailbox.load(self._supervisor.store, self._supervisor.record.id)

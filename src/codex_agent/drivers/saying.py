@@ -6,6 +6,7 @@ never say the same message twice.
 
 from __future__ import annotations
 
+import time
 from typing import Protocol
 
 from codex_agent.channel import Reply, words
@@ -15,6 +16,8 @@ from codex_agent.drivers.outbox import Outbox, nobody
 from codex_agent.model import Turn
 
 _HEAD_CHARS = 200
+# How long Codex may take to begin a turn without input.
+_GO_ON_S = 5.0
 
 
 class Thread(outbox.Thread, Protocol):
@@ -43,21 +46,53 @@ class Saying(Outbox):
 
     def __init__(self, supervisor: Host, thread: Thread) -> None:
         super().__init__(supervisor, thread)
-        self._steers: list[Message] = []
-        self._taken_early: str | None = None
+        self._unheard: list[Message] = []
+        self._heard: list[Json] = []
+        self._turn_before: str | None = None
+        self._promised: str | None = None
+        self._going_on_until: float | None = None
         self._steered_turn: str | None = None
         self._last_item: str | None = None
 
-    def heard(self, item: Json) -> None:
-        """An item of the thread: it may be a message of ours, which the agent has now before it."""
+    @property
+    def due(self) -> float | None:
+        times = [super().due, self._going_on_until]
+        return min((at for at in times if at is not None), default=None)
+
+    def on_time(self, now: float) -> None:
+        super().on_time(now)
+        if self._going_on_until is not None and now >= self._going_on_until:
+            self._supervisor.warn("Codex took a message, did not answer it, and did not go on.")
+            self._went_on()
+
+    def next(self) -> None:
+        if self._going_on_until is None:
+            super().next()
+
+    def began(self, turn_id: str | None) -> None:
+        """A turn runs, by Codex's own word."""
+        if self._going_on_until is not None:
+            self._went_on()
+        if self._promised is not None and self._promised == turn_id:
+            self._promised = None
+            self.said("turn")
+
+    def heard(self, item: Json, turn_id: str | None) -> None:
+        """An item of that turn: it may be a message of ours, which the agent has now before it."""
         self._last_item = str(item.get("type"))
-        if self._last_item == "userMessage":
-            taken = next((one for one in self._steers if words.is_message(item, one.id, one.text)), None)
-            said = self._saying
-            if taken is not None:
-                self._steers.remove(taken)
-            elif said is not None and words.is_message(item, said.id, said.text):
-                self._taken_early = said.id  # before the reply to the steer
+        if self._last_item != "userMessage":
+            return
+        taken = next((one for one in self._unheard if words.is_message(item, one.id, one.text)), None)
+        if taken is not None:
+            self._unheard.remove(taken)
+            self._leave_box(taken)
+        elif self._saying is not None:
+            self._heard.append(item)  # the reply may be about to come
+            if self._promised is not None and words.is_message(item, self._saying.id, self._saying.text):
+                # Somebody else's turn had just begun, and it went into that: the one promised never comes (0.133).
+                self._promised = None
+                self._thread.began(Turn(id=turn_id))
+                self.said("steer")
 
     def turn_ended(self, turn: Turn, *, meant: bool) -> list[str]:
         """Looks after what was said into the turn; the texts that the agent never saw and is not told again.
@@ -65,7 +100,7 @@ class Saying(Outbox):
         A steer waits in Codex until the running command has ended; a turn that is cut off, or fails, forgets it.
         If the cut was ``meant`` (somebody stopped the agent) it is only told of; else it is said again.
         """
-        left, self._steers = self._steers, []
+        left, self._unheard = self._unheard, []
         supervisor = self._supervisor
         for message in left:
             supervisor.note("not_taken", message_id=message.id, turn_id=turn.id, said_again=not meant)
@@ -74,16 +109,14 @@ class Saying(Outbox):
             self._outbox.extendleft((message, nobody) for message in reversed(left))
             return []
         for message in left:
+            self._leave_box(message)
             head = message.text[:_HEAD_CHARS]
             supervisor.warn(f"A message was not taken, since its turn was cut off; send it again: {head}")
         return [message.text for message in left]
 
     def ended(self) -> None:
-        """Codex has ended: a steer that it has not shown, it has not taken. Other senders hear of the end."""
-        again = [message for message, done in self._outbox if done is nobody]
-        for message in [*self._steers, *again]:
-            head = message.text[:_HEAD_CHARS]
-            self._supervisor.warn(f"A message was not taken before the end; send it again: {head}")
+        """The agent is gone. What it never saw stays in the mailbox, for whoever goes on with the thread."""
+        self._facts.queued = len(self._box())
 
     def _go_on_if_unanswered(self, turn: Turn) -> None:
         """Has Codex answer a message that it took as the turn was ending, and then let lie.
@@ -94,16 +127,20 @@ class Saying(Outbox):
         if turn.state == "completed" and turn.id == self._steered_turn and self._last_item == "userMessage":
             self._facts.queued += 1  # until the turn runs that takes it
             self._supervisor.note("unanswered", turn_id=turn.id)
-            self._thread.start({"input": []}, self._went_on)
+            self._going_on_until = time.monotonic() + _GO_ON_S
+            self._thread.start({"input": []}, self._goes_on)
         self._steered_turn = None
 
-    def _went_on(self, reply: Reply) -> None:
-        self._count()
-        if reply.error is None:
-            self._thread.began(words.turn_of(reply.result))
-        else:
+    def _goes_on(self, reply: Reply) -> None:
+        if reply.error is not None:
             self._supervisor.warn(f"Codex took a message, did not answer it, and would not go on: {reply.error}")
-            self._supervisor.changed(at_once=True)
+            self._went_on()
+
+    def _went_on(self) -> None:
+        self._going_on_until = None
+        self._count()
+        self._supervisor.changed(at_once=True)
+        self.next()
 
     def said(self, delivery: str) -> None:
         """Codex has taken the message."""
@@ -111,16 +148,24 @@ class Saying(Outbox):
         assert message is not None
         if delivery == "steer":
             self._steered_turn = self._facts.turn.id
-            if message.id != self._taken_early:
-                self._steers.append(message)
+        if not any(words.is_message(item, message.id, message.text) for item in self._heard):
+            # It is promised now, and Codex has it in its memory only.
+            self._unheard.append(message)
+            self._mark(message)
+        self._heard.clear()
         late = delivery == "steer" and self._facts.turn.state != "open"
         super().said(delivery)
         if late:  # the turn's end was told before the reply to the steer
             self.turn_ended(self._facts.turn, meant=self._facts.turn.state == "aborted")
             self.next()
 
+    def _leave_box(self, message: Message) -> None:
+        if message not in self._unheard:
+            super()._leave_box(message)
+
     def _say(self, message: Message) -> None:
         what = words.message_params(message.id, message.text)
+        self._turn_before = self._facts.turn.id
         if self._facts.turn.state == "open":
             self._thread.steer(what, self._steered)
         else:
@@ -144,6 +189,7 @@ class Saying(Outbox):
             self._unsaid(refusal("bad_state", f"Codex did not take the message: {reply.error}"))
             return
         turn = words.turn_of(reply.result)
-        joined = turn.id == self._facts.turn.id
-        self._thread.began(turn)
-        self.said("steer" if joined else "turn")
+        if turn.id == self._facts.turn.id:
+            self.said("steer" if turn.id == self._turn_before else "turn")
+        else:
+            self._promised = turn.id  # `turn/started` follows, or the message turns up in another turn
