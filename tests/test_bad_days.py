@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,11 @@ import pytest
 from codex_agent.demo.model_server import ModelServer, Step
 from support import Cli, Codex, Home, until
 from support.cli import COMMAND
+from support.disks import fill, small_disk
 from support.jobs import begin, ended, record, see, working
 from support.processes import job_processes
+
+__all__ = ["small_disk"]  # a fixture
 
 
 def pid_of(home: Home, job_id: str, who: str) -> int:
@@ -386,32 +387,6 @@ MEASURED = (
     "code = run(sys.argv[1:]);"
     "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)",
 )
-
-
-@pytest.fixture
-def small_disk(home: Home) -> Iterator[Path]:
-    """A file system of 2 MB at CODEX_AGENT_HOME."""
-    place = home.agent_home
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if done.returncode != 0:
-        pytest.skip("a small file system cannot be mounted here (needs root)")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def fill(place: Path) -> Path:
-    hog = place / "hog"
-    handle = os.open(hog, os.O_WRONLY | os.O_CREAT)
-    for size in (65536, 4096, 1):
-        try:
-            while True:
-                os.write(handle, b"x" * size)
-        except OSError as error:
-            assert error.errno == errno.ENOSPC
-    os.close(handle)
-    return hog
 
 
 def test_disk_full_before_the_start(

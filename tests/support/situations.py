@@ -180,6 +180,7 @@ class Scene:
         """The TUI is up: it draws what was said last, and drops what is typed before."""
         if self._turns == 1 and not self._shown:
             self.person_sees(REST)
+            until(lambda: "to interrupt" not in self.agent.screen(), 10, "the turn's end in the pane")
             self._shown = True
         self.person_sees(COMPOSER)
 
