@@ -67,7 +67,7 @@ def failure(reason: str) -> Failure:
         ({"turn_state": "waiting_input", "turn_status": None}, 10),
         # Still busy and yet it came back: nobody can tell. A turn that ended while the next one began is fine.
         ({"turn_state": "unknown", "turn_status": None}, 1),
-        ({"turn_state": "unknown", "turn_status": "completed"}, 0),
+        ({"turn_state": "unknown", "turn_status": "completed"}, 1),
         ({"turn_state": "working", "turn_status": "completed"}, 0),
         # The job has ended.
         ({"status": "completed", "turn_state": None}, 0),

@@ -6,6 +6,7 @@ Plays as in ``provoking.py``.
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 
 from codex_agent import talking
 from codex_agent.demo.model_server import Gate, Step
@@ -256,7 +257,12 @@ def person_elsewhere(s: Scene) -> Play:
     """A conversation of the person's own, which only the pane has in common with the agent's."""
     s.drop()
     s.rest()
-    s.person_says("/new")
+    s.person_sits_down()
+    refused = 0
+    while not _empty(s):
+        s.person_says("/new")
+        until(partial(_told, s, refused), 10, "/new")
+        refused = _refusals(s)
     gate = s.gate()
     until(lambda: _empty(s), 10, "/new")
     s.person_says(s.script(Step.hold(gate)))
@@ -266,10 +272,19 @@ def person_elsewhere(s: Scene) -> Play:
     s.drop()
 
 
+def _told(s: Scene, refused: int) -> bool:
+    return _empty(s) or _refusals(s) > refused
+
+
+def _refusals(s: Scene) -> int:
+    """How often the TUI refused, since it had not noticed yet that the turn was over."""
+    return s.agent.screen().count("disabled while a task")
+
+
 def _empty(s: Scene) -> bool:
     """Whether the pane shows a conversation that has only just begun."""
     screen = s.agent.screen()
     if "Where should the new conversation run?" in screen:
         s.agent.type("Enter")
         return False
-    return REST not in screen or screen.count("OpenAI Codex") > 1
+    return bool(screen) and (REST not in screen or screen.count("OpenAI Codex") > 1)
