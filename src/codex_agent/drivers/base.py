@@ -134,6 +134,28 @@ def refusal(code: str, message: str, hint: str | None = None, **data: Any) -> Js
     return {"ok": False, "code": code, "message": message, "hint": hint, **data}
 
 
+def cut_off(supervisor: Host, cut: Callable[[Done], None], done: Done) -> None:
+    """``interrupt`` for an agent that stays: only a turn that runs can be cut off."""
+    turn = supervisor.facts.turn
+    if turn.state != "open":
+        done(refusal("bad_state", f"No turn of job {supervisor.record.id} runs: it is {supervisor.turn_state}."))
+        return
+    supervisor.note("interrupt_asked", turn_id=turn.id)
+    cut(done)
+
+
+def let_leave(supervisor: Host, *, busy: bool, cut: bool, done: Done) -> None:
+    """``exit`` for an agent that stays: not from its work, and not with messages to deliver, unless ``cut``."""
+    job_id, working = supervisor.record.id, supervisor.facts.turn.state == "open"
+    if not cut and (working or busy):
+        why = "is at work" if working else "has messages to deliver"
+        hint = f"codex-agent await-turn {job_id} waits for that; exit --interrupt cuts it off."
+        done(refusal("bad_state", f"Job {job_id} {why}.", hint))
+        return
+    done({"ok": True})
+    supervisor.stop("exit")
+
+
 # The longest message that is said as it is. Up to this the attached TUI came up within 0.7 s, whatever the text
 # (0.133.0, 0.163.0, 0.169.0); 900,000 characters in half as many lines took it 5 s (0.163.0).
 SAID_CHARS = 200_000

@@ -16,7 +16,7 @@ from codex_agent import execstream, kernel
 from codex_agent.channel import Channel, ChannelClosed, words
 from codex_agent.child import Child
 from codex_agent.drivers.asking import Asking
-from codex_agent.drivers.base import Done, Host, Json, Message, prompt_of, refusal
+from codex_agent.drivers.base import Done, Host, Json, Message, cut_off, let_leave, prompt_of, refusal
 from codex_agent.drivers.idle import IdleClock
 from codex_agent.drivers.saying import Reader, Saying
 from codex_agent.drivers.server import ANSWER_S, Server, open_thread
@@ -379,22 +379,10 @@ class LiveDriver:
         self._channel.call("turn/interrupt", params, lambda _: None)
 
     def interrupt(self, done: Done) -> None:
-        if self._facts.turn.state != "open":
-            state = self._supervisor.turn_state
-            done(refusal("bad_state", f"No turn of job {self._supervisor.record.id} runs: it is {state}."))
-            return
-        self._supervisor.note("interrupt_asked", turn_id=self._facts.turn.id)
-        self.cut(done)
+        cut_off(self._supervisor, self.cut, done)
 
     def respond(self, request: Json, done: Done) -> None:
         self._asking.respond(request, done)
 
     def leave(self, cut: bool, done: Done) -> None:
-        job_id, facts = self._supervisor.record.id, self._facts
-        if not cut and (facts.turn.state == "open" or self._saying.busy):
-            why = "is at work" if facts.turn.state == "open" else "has messages to deliver"
-            hint = f"codex-agent await-turn {job_id} waits for that; exit --interrupt cuts it off."
-            done(refusal("bad_state", f"Job {job_id} {why}.", hint))
-            return
-        done({"ok": True})
-        self._supervisor.stop("exit")
+        let_leave(self._supervisor, busy=self._saying.busy, cut=cut, done=done)

@@ -17,7 +17,7 @@ from codex_agent.answers import Entry, Marked, Said
 from codex_agent.child import end_commands
 from codex_agent.codex.interactive import has_channel
 from codex_agent.codex.resuming import plain_words
-from codex_agent.drivers.base import Done, Host, Json, Message, pointer, prompt_of, refusal
+from codex_agent.drivers.base import Done, Host, Json, Message, cut_off, let_leave, pointer, prompt_of, refusal
 from codex_agent.drivers.following import Following, as_events
 from codex_agent.drivers.idle import IdleClock
 from codex_agent.drivers.pane import Pane, Title
@@ -357,22 +357,10 @@ class PlainDriver:
             self._escape()  # the first one may have closed a menu
 
     def interrupt(self, done: Done) -> None:
-        if self._facts.turn.state != "open":
-            state = self._supervisor.turn_state
-            done(refusal("bad_state", f"No turn of job {self._supervisor.record.id} runs: it is {state}."))
-            return
-        self._supervisor.note("interrupt_asked", turn_id=self._facts.turn.id)
-        self.cut(done)
+        cut_off(self._supervisor, self.cut, done)
 
     def respond(self, request: Json, done: Done) -> None:
         self._showing.respond(request, done)
 
     def leave(self, cut: bool, done: Done) -> None:
-        job_id, facts = self._supervisor.record.id, self._facts
-        if not cut and (facts.turn.state == "open" or self._typed.busy):
-            why = "is at work" if facts.turn.state == "open" else "has messages to deliver"
-            hint = f"codex-agent await-turn {job_id} waits for that; exit --interrupt cuts it off."
-            done(refusal("bad_state", f"Job {job_id} {why}.", hint))
-            return
-        done({"ok": True})
-        self._supervisor.stop("exit")
+        let_leave(self._supervisor, busy=self._typed.busy, cut=cut, done=done)
