@@ -28,6 +28,7 @@ def test_a_person_and_a_script_talk_to_the_same_agent(
     told(cli, "await-turn", job_id)
     with Person(cli, home, job_id) as person:
         person.sees("Ready when you are.")
+        person.sits_down()
 
         person.says("%%typed hello")
         until(lambda: see(cli, job_id)["turn_count"] == 2, 10, "the turn that a person began")
@@ -122,6 +123,7 @@ def test_reopened_while_somebody_looks_at_the_end(
         assert sent["message"] == "Second." and person.clients() == 1
         person.sees("Second.")
         person.sees_no_more("Press Enter")
+        person.sits_down()
         person.says("%%third")
         until(lambda: see(cli, job_id)["turn_count"] == 3, 10, "the turn that was typed")
         assert told(cli, "await-turn", job_id)["message"] == "Third."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,10 @@ from support.waiting import until
 
 # Only with this does the model get the tool by which it asks questions.
 QUESTIONS = ("-c", "features.default_mode_request_user_input=true")
+
+COMPOSER = "\u203a"  # the sign before the line in which the TUI takes a message
+_KEY = "~"  # which no placeholder begins with
+_CLEAR = "\x15"  # Ctrl-U
 
 
 def stay(cli: Cli, cwd: Path, prompt: str, *more: str) -> str:
@@ -81,6 +85,32 @@ def heard(model: ModelServer, marker: str) -> list[list[str]]:
 def screen(home: Home, job_id: str) -> str:
     """What the job's pane shows now; nothing if the session is gone."""
     return home.tmux("capture-pane", "-p", "-t", f"=codex-agent-{job_id}:").stdout
+
+
+def composer(home: Home, job_id: str) -> str:
+    """The line of the pane in which a person types; empty if there is none."""
+    lines = [line for line in screen(home, job_id).splitlines() if line.startswith(COMPOSER)]
+    return lines[-1] if lines else ""
+
+
+def keys_arrive(home: Home, job_id: str, press: Callable[[str], None]) -> None:
+    """Waits until the TUI takes what is typed, with an empty line in the end.
+
+    While it comes up it drops keys, even those that answer what it has drawn already (0.163.0).
+    """
+
+    def typed() -> bool:
+        return composer(home, job_id).startswith(f"{COMPOSER} {_KEY}")
+
+    def tried() -> bool:
+        press(_KEY)
+        with contextlib.suppress(AssertionError):
+            until(typed, 0.5)
+        return typed()
+
+    until(tried, 15, "a key that arrives")
+    press(_CLEAR)
+    until(lambda: not typed(), 5, "an empty line")
 
 
 @contextlib.contextmanager

@@ -11,9 +11,9 @@ from functools import partial
 from codex_agent import talking
 from codex_agent.demo.model_server import Gate, Step
 from codex_agent.errors import BadState
-from support.interactive import asks, wants
+from support.interactive import asks, composer, wants
 from support.provoking import spawn
-from support.situations import COMPOSER, DONE, REST, Play, Running, Scene, thinking
+from support.situations import DONE, REST, Play, Running, Scene, thinking
 from support.waiting import until
 
 _YES = "Yes, proceed"  # in the TUI's prompt, whatever is to be approved
@@ -73,8 +73,15 @@ def sub_agent_asks(s: Scene) -> Play:
     s.drop()
 
 
+def _sit_down(s: Scene) -> None:
+    s.rest()
+    s.person_sits_down()
+
+
 def one_of_two_answered(s: Scene) -> Play:
     gate, files = s.gate(), (s.file(), s.file())
+    if s.way == "plain":
+        _sit_down(s)
     s.turn(Step.hold(gate, Step.all(*(wants(f"touch {file}") for file in files))), DONE)
     gate.reached()
     gate.open()
@@ -145,6 +152,7 @@ def answered(s: Scene) -> Play:
 
 
 def person_approves(s: Scene) -> Play:
+    _sit_down(s)
     command = Running(s)
     _asking(s, command)
     s.person_sees(_YES)
@@ -156,6 +164,7 @@ def person_approves(s: Scene) -> Play:
 
 
 def person_answers(s: Scene) -> Play:
+    _sit_down(s)
     gate = s.gate()
     _asking(s, None, Step.hold(gate))
     s.person_sees("Which?")
@@ -168,6 +177,7 @@ def person_answers(s: Scene) -> Play:
 
 def person_refuses(s: Scene) -> Play:
     """Esc at the prompt: the turn ends with it."""
+    _sit_down(s)
     command = Running(s)
     _asking(s, command)
     s.person_sees(_YES)
@@ -203,12 +213,13 @@ def persons_turn_ends(s: Scene) -> Play:
 
 
 def person_steers(s: Scene) -> Play:
+    _sit_down(s)
     command, later = Running(s), s.gate()
     s.turn(command.step, DONE)
     command.runs()
     count, text = s.job().turn_count, s.script(Step.hold(later))
     s.person_says(text)
-    until(lambda: _left_the_line(s.agent.screen(), text), 10, "the message taken by the TUI")
+    until(lambda: _left_the_line(s, text), 10, "the message taken by the TUI")
     command.finish()
     later.reached()
     yield
@@ -217,13 +228,14 @@ def person_steers(s: Scene) -> Play:
     s.over()
 
 
-def _left_the_line(screen: str, text: str) -> bool:
+def _left_the_line(s: Scene, text: str) -> bool:
     """Whether the line in which one types no longer holds this; while the TUI comes up, it keeps it there."""
-    lines = [line for line in screen.splitlines() if line.startswith(COMPOSER)]
-    return text in screen and text not in lines[-1] and "Waiting for startup" not in screen
+    shown = s.agent.screen()
+    return text in shown and text not in composer(s.place.home, s.agent.id) and "Waiting for startup" not in shown
 
 
 def person_interrupts(s: Scene) -> Play:
+    _sit_down(s)
     thinking(s)
     s.person_sees("to interrupt")
     before = s.ends()

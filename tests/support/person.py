@@ -14,7 +14,7 @@ from typing import Self
 
 from support.cli import Cli
 from support.home import Home
-from support.interactive import screen
+from support.interactive import keys_arrive, screen
 from support.waiting import until
 
 _ROWS, _COLUMNS = 45, 150
@@ -45,6 +45,10 @@ class Person:
     def types(self, text: str) -> None:
         """Presses these keys, as bytes."""
         os.write(self._terminal, text.encode())
+
+    def sits_down(self) -> None:
+        """Waits until the TUI takes keys. To be done while the agent is at rest."""
+        keys_arrive(self._home, self._id, self.types)
 
     def says(self, text: str) -> None:
         """Types a message into the TUI and, once it stands there, presses Enter."""

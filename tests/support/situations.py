@@ -22,7 +22,7 @@ from codex_agent.settings import Settings
 from codex_agent.store import Store
 from support.agents import Agent
 from support.codexes import Codex
-from support.interactive import QUESTIONS
+from support.interactive import COMPOSER, QUESTIONS, keys_arrive
 from support.jobs import Place
 from support.waiting import until
 
@@ -40,7 +40,6 @@ STAYS = ("--interactive", "--idle-exit", "off", "--approval", "on-request", *QUE
 WORDS: dict[Way, tuple[str, ...]] = {"exec": (), "channel": STAYS, "plain": (*STAYS, "--plain")}
 _MOST_TURNS = 40  # of one agent; a long conversation makes every request longer
 REST = "Here I am."  # what an agent at rest has said
-COMPOSER = "\u203a"  # the sign before the line in which the TUI takes a message
 DONE = Step.message("Done.")
 
 
@@ -54,7 +53,7 @@ class Scene:
     _agent: Agent | None = None
     _count: int = 0
     _turns: int = 0
-    _shown: bool = False
+    _sits_at: int = 0
 
     @property
     def agent(self) -> Agent:
@@ -103,7 +102,7 @@ class Scene:
 
     def adopt(self, job_id: str) -> None:
         self._agent = Agent(self.place.home, self.place.cli, job_id)
-        self._turns, self._shown = 1, False
+        self._turns, self._sits_at = 1, 0
 
     def rest(self) -> None:
         """An agent that has nothing to do: the one there is, if it is fit for more."""
@@ -177,12 +176,16 @@ class Scene:
         self.agent.shown(text)
 
     def person_sits_down(self) -> None:
-        """The TUI is up: it draws what was said last, and drops what is typed before."""
-        if self._turns == 1 and not self._shown:
+        """The TUI takes keys. To be done while the agent is at rest."""
+        tui = self.agent.pid("viewer" if self.way == "channel" else "codex")
+        if self._sits_at == tui:
+            return
+        if self._turns == 1:
             self.person_sees(REST)
             until(lambda: "to interrupt" not in self.agent.screen(), 10, "the turn's end in the pane")
-            self._shown = True
         self.person_sees(COMPOSER)
+        keys_arrive(self.place.home, self.agent.id, self.agent.type)
+        self._sits_at = tui
 
     def person_says(self, text: str, *, enter: bool = True) -> None:
         """Typed as a terminal pastes it, since keys that follow each other at a program's pace are no person's."""
