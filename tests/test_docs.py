@@ -74,8 +74,10 @@ def table_of_commands() -> str:
 
 def table_of_settings() -> str:
     rows = ["| key | default | allowed | what it does |", "| --- | --- | --- | --- |"]
-    for key in settings.KEYS.values():
+    for key in [*settings.KEYS.values(), *settings.NAMED_KEYS.values()]:
         default = "not set" if key.default is None else str(key.default).lower()
+        if isinstance(key.default, tuple):
+            default = " ".join(key.default)
         flag = f" Flag: `{key.flag}`." if key.flag else ""
         rows.append(f"| `{key.name}` | {default} | {key.allowed} | {key.doc}{flag} |")
     return "\n".join(rows) + "\n"
@@ -170,7 +172,7 @@ def test_the_error_codes() -> None:
 
 def reasons() -> set[str]:
     """Every reason the code can give: those of the verdict, and those of Codex's own words."""
-    found = set(verdict._STOPPED)
+    found = set(verdict._STOPPED) | set(verdict._NOT_BEGUN)
     for node in ast.walk(ast.parse((SRC / "verdict.py").read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_failure":
             found |= {str(arg.value) for arg in node.args[1:2] if isinstance(arg, ast.Constant)}
@@ -197,7 +199,7 @@ def test_the_failure_reasons() -> None:
 
 
 def test_the_model_names_no_reason_that_is_gone() -> None:
-    """The schema's own list. ``spawn_failed`` is an error's code: a start that fails leaves no job."""
+    """The schema's own list."""
     (reason,) = (each for each in dataclasses.fields(Failure) if each.name == "reason")
     named = set(re.findall(r"\w+", reason.metadata["doc"].partition(":")[2]))
     assert named == reasons()

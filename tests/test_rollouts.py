@@ -18,7 +18,7 @@ from codex_agent.demo.model_server import ModelServer, Step
 from codex_agent.errors import MissingProgram
 from codex_agent.model import Tokens
 from codex_agent.rollouts import Reader, RolloutState, find
-from codex_agent.rollouts.fold import flatten
+from codex_agent.rollouts.values import flatten
 from support import Codex, Home
 from support.waiting import until
 

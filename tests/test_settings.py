@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -39,7 +41,7 @@ def write(environ: Environ) -> WriteFile:
 def test_defaults_without_a_file(environ: Environ) -> None:
     assert settings.load(environ) == settings.Settings()
     assert settings.Settings() == settings.Settings(
-        None, None, "workspace-write", 60.0, 0.0, 20, "codex-agent", None, True, 30.0, None, None
+        None, None, "workspace-write", 60.0, 0.0, 20, True, "codex-agent", None, True, 30.0, None, None
     )
     assert {shown.origin for shown in settings.show(environ)} == {"default"}
 
@@ -65,10 +67,13 @@ def test_every_key_takes_its_own_default_from_file_and_environment(
     sample = {"model": "gpt-5.5", "reasoning": "low", "tmux_socket": "mine", "codex": "/bin/codex"}
     value = key.default if key.default is not None else sample.get(key.name, "notify-send 'all done'")
     text = str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, tuple):
+        text = shlex.join(value)
     settings.set_value(environ, key.name, text)
-    assert getattr(settings.load(environ), key.name) == value
+    get = attrgetter(key.name)
+    assert get(settings.load(environ)) == value
     settings.unset(environ, key.name)
-    assert getattr(settings.load(environ | {key.variable: text}), key.name) == value
+    assert get(settings.load(environ | {key.variable: text})) == value
     assert key.doc.endswith(".")
 
 

@@ -31,6 +31,7 @@ from codex_agent.model import Status, TurnState  # noqa: E402
 from support import codex, people  # noqa: E402
 from support import ending as end  # noqa: E402
 from support import provoking as agent  # noqa: E402
+from support import queueing as line  # noqa: E402
 from support.codexes import WHEELS  # noqa: E402
 from support.jobs import place, see  # noqa: E402
 from support.situations import Play, Scene, Way  # noqa: E402
@@ -60,6 +61,7 @@ class Row(NamedTuple):
 
 
 STARTING, PENDING = "running/starting", "pending/starting"
+QUEUED, BEFORE = "queued/starting", "failed (dependency)"
 WORKING, RETRYING = "running/working", "running/reconnecting"
 ENDED, ABORTED = "completed", "interrupted (turn_aborted)"
 IDLE, CUT = "running/idle (completed)", "running/idle (interrupted)"
@@ -73,6 +75,12 @@ OUT, USED_UP, ERROR = "running/context_limit (failed)", "running/usage_limit (fa
 
 # fmt: off
 TABLE: dict[str, tuple[Row, ...]] = {
+    "It waits for its turn": (
+        Row("it waits for a slot of a gate", line.waits_at_gate, QUEUED, QUEUED, QUEUED),
+        Row("it waits for another job's end", line.waits_for_job, QUEUED, QUEUED, QUEUED),
+        Row("`kill` while it waits", line.killed_in_line, KILLED, KILLED, KILLED),
+        Row("the job before it does not complete", line.job_before_fails, BEFORE, BEFORE, BEFORE),
+    ),
     "It comes up": (
         Row("Codex has been run and has not come up", agent.comes_up, STARTING, PENDING, PENDING),
         Row("the model thinks about the first message", agent.first_turn, WORKING, WORKING, WORKING),
@@ -162,7 +170,7 @@ DEAR = {
         agent.works_after_failure,
     ),
     *(agent.out_of_context, agent.usage_used_up, agent.bad_request),
-    *(row.play for row in TABLE["It ends"]),
+    *(row.play for row in (*TABLE["It ends"], *TABLE["It waits for its turn"])),
 }
 
 # 0.133.0 does not name tasks.

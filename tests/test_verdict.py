@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from codex_agent.model import Facts, Turn
+from codex_agent.model import Facts, QueuePlace, Turn
 from codex_agent.verdict import judge
 
 T = "2026-11-21T10:00:00.000Z"
+PLACE = QueuePlace("gate", "gpu", 1, 2, T, "gate gpu: 1 of 1 slot taken; place 1 of 2")
 OPEN, DONE, BAD, CUT = Turn("open", 1), Turn("completed", 1), Turn("failed", 1, error="boom"), Turn("aborted", 1)
 
 
@@ -45,6 +46,14 @@ TABLE = [
     Row("settled: supervisor lost", "interrupted", None, "interrupted", facts=ended(lost="supervisor", turn=OPEN)),
     Row("settled: after the turn was done", "interrupted", None, "interrupted", facts=ended(lost="supervisor", turn=DONE)),
     Row("settled: machine restarted", "interrupted", None, "interrupted", facts=ended(lost="reboot", turn=OPEN)),
+    Row("waits at a gate", "queued", "starting", alive=True, facts={"queue": PLACE}),
+    Row("begun again, waits at a gate", "queued", "starting", alive=True, facts={"started_at": T, "turn": DONE, "queue": PLACE}),
+    Row("let in, Codex not run yet", "pending", "starting", alive=True),
+    Row("supervisor dead in the line, not settled", "interrupted", None, "interrupted", facts={"queue": PLACE}),
+    Row("settled: supervisor lost in the line", "interrupted", None, "interrupted", facts={"ended_at": T, "lost": "queue", "queue": PLACE}),
+    Row("killed in the line", "interrupted", None, "killed", facts={"ended_at": T, "stop_reason": "killed", "queue": PLACE}),
+    Row("the job before did not complete", "failed", None, "dependency", facts={"ended_at": T, "stop_reason": "dependency", "not_begun": "Job x failed."}),
+    Row("its turn came, Codex was gone", "failed", None, "spawn_failed", facts={"ended_at": T, "stop_reason": "spawn_failed", "not_begun": "No."}),
     Row("settled: start lost", "interrupted", None, "interrupted", facts={"ended_at": T, "lost": "start"}),
     Row("done", "completed", facts=ended(exit_code=0, turn=DONE)),
     Row("done, rollout agrees", "completed", facts=ended(exit_code=0, turn=DONE, rollout_turn=DONE)),

@@ -112,8 +112,10 @@ class Health:
 class Setting:
     """One key of the settings."""
 
-    key: str = doc("Its name in the file; `CODEX_AGENT_<KEY>` in the environment.")
-    value: str | int | float | bool | None = doc("What is in force.")
+    key: str = doc(
+        "Its name, `TABLE.KEY` in a table of the file; `CODEX_AGENT_<KEY>` in the environment, a dot as `_`."
+    )
+    value: str | int | float | bool | list[str] | None = doc("What is in force.")
     origin: Literal["default", "file", "env"] = doc("Where that comes from.")
     doc: str = doc("What it does.")
 

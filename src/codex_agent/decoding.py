@@ -15,8 +15,13 @@ from codex_agent.model import (
     Mode,
     Process,
     Question,
+    QueueKind,
+    QueuePlace,
     Record,
     Request,
+    Resume,
+    ReviewKind,
+    ReviewTarget,
     Tokens,
     Turn,
     TurnMark,
@@ -34,6 +39,9 @@ _NESTED = {
     "turn": Turn,
     "rollout_turn": Turn,
     "last_turn": Turn,
+    "queue": QueuePlace,
+    "resume": Resume,
+    "review": ReviewTarget,
 }
 _NESTED_LISTS = {"waiting": Waiting, "questions": Question}
 
@@ -54,6 +62,8 @@ _WORDS: dict[str, Any] = {
     "Mode": get_args(Mode),
     "Driver": get_args(Driver),
     "WaitKind": get_args(WaitKind),
+    "QueueKind": get_args(QueueKind),
+    "ReviewKind": get_args(ReviewKind),
     "TurnMark | None": (*get_args(TurnMark), None),
 }
 

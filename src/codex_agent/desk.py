@@ -10,9 +10,9 @@ import contextlib
 import os
 from collections.abc import Callable
 
-from codex_agent import handshake
+from codex_agent import handshake, mailbox
 from codex_agent.control import Caller, Listener
-from codex_agent.drivers.base import Driver, Host, Json, Message, refusal
+from codex_agent.drivers.base import Done, Driver, Host, Json, Message, refusal
 from codex_agent.errors import CodexAgentError
 from codex_agent.model import BUSY, WAITING, stamp
 
@@ -85,6 +85,9 @@ class Desk:
         def done(answer: Json) -> None:
             self._reply(caller, answer)
 
+        if supervisor.facts.queue is not None and request["do"] != "wait":
+            self._while_queued(supervisor.facts.queue.detail, request, done)
+            return
         match request["do"]:
             case "send":
                 driver.send(_message(request), done)
@@ -100,6 +103,25 @@ class Desk:
                 self._wait(request["until"], caller)
             case other:
                 self._reply(caller, refusal("usage", f"Nobody knows how to '{other}' here."))
+
+    def _while_queued(self, detail: str, request: Json, done: Done) -> None:
+        """What can be done to a job whose Codex is not there yet: a message can wait with it."""
+        supervisor, job_id = self._supervisor, self._supervisor.record.id
+        queued = {"ok": True, "delivery": "queued", "turn_id": None}
+        if request["do"] == "delivered":
+            done(queued)
+            return
+        if request["do"] != "send" or request["how"] != "queue":
+            hint = "send --queue leaves a message for after its first turn; kill ends it."
+            done(refusal("bad_state", f"Job {job_id} is queued ({detail}).", hint))
+            return
+        message = _message(request)
+        box = [*mailbox.load(supervisor.store, job_id), message]
+        mailbox.save(supervisor.store, job_id, box)
+        supervisor.facts.queued = sum(not one.said for one in box)
+        supervisor.note("queued", message_id=message.id, chars=len(message.text))
+        supervisor.changed(at_once=True)
+        done(queued)
 
     def _wait(self, until: object, caller: Caller) -> None:
         if until not in ("turn", "approval"):

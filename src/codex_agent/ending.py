@@ -56,7 +56,8 @@ def _supervisor(store: Store, job_id: str) -> Process | None:
         record = store.load(job_id)
         if record.facts.ended_at is not None or not store.is_alive(job_id):
             return None
-        if record.facts.supervisor is not None and record.facts.started_at is not None:
+        begun = record.facts.started_at is not None or record.facts.queue is not None
+        if record.facts.supervisor is not None and begun:
             return record.facts.supervisor
         if time.monotonic() > deadline:
             raise BadState(f"Job {job_id} is still being started.", "Try again in a moment.", id=job_id)

@@ -16,6 +16,8 @@ EXIT_BAD_STATE = 4
 EXIT_MISSING_PROGRAM = 5
 EXIT_NEEDS_YOU = 10
 EXIT_LIMIT = 11
+EXIT_IDLE = 12
+EXIT_MOST_EVENTS = 13
 EXIT_TIMED_OUT = 124
 EXIT_INTERRUPTED = 130
 
@@ -67,8 +69,15 @@ class JobNotFound(CodexAgentError):
     exit_code = EXIT_NOT_FOUND
 
 
+class ThreadNotFound(CodexAgentError):
+    """No Codex session answers to this id, prefix, address or job."""
+
+    code = "thread_not_found"
+    exit_code = EXIT_NOT_FOUND
+
+
 class AmbiguousId(CodexAgentError):
-    """More than one job answers to this prefix."""
+    """More than one job, or more than one thread, answers to this prefix."""
 
     code = "ambiguous"
     exit_code = EXIT_NOT_FOUND
@@ -112,10 +121,22 @@ class TmuxFailed(CodexAgentError):
     code = "tmux_failed"
 
 
+class GitFailed(CodexAgentError):
+    """git is there and refused or could not answer."""
+
+    code = "git_failed"
+
+
 class StartFailed(CodexAgentError):
     """The agent could not be started; no job was left behind."""
 
     code = "spawn_failed"
+
+
+class DependencyFailed(CodexAgentError):
+    """A job that had to complete first (``--after``) did not, so this one is not begun."""
+
+    code = "dependency"
 
 
 class SystemRefused(CodexAgentError):

@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
         try:
             kernel.become_subreaper()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, stops)
-            from codex_agent import supervisor as room
+            from codex_agent import pane_process as room
 
             status = room.main(home, job_id, socket_path)
         except BaseException:

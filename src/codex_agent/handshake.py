@@ -14,14 +14,15 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from codex_agent.errors import StartFailed
 
 _PATH_LIMIT = 100  # sun_path holds 104 bytes on macOS, 108 on Linux
 _LOOK_S = 0.5
+_MOST_HANDLES = 64
 _HINT = "Does your tmux.conf set exit-unattached? Another server: CODEX_AGENT_TMUX_SOCKET."
 _LINUX = sys.platform.startswith("linux")
 
@@ -34,6 +35,9 @@ class Launch:
     cwd: str
     env: dict[str, str]
     umask: int
+    # The job's tickets, in the order in which their handles come after the lock's, and the rules of its gates.
+    tickets: list[dict[str, Any]] = field(default_factory=list)
+    rules: dict[str, Any] = field(default_factory=dict)
 
 
 class Offer:
@@ -66,9 +70,9 @@ class Offer:
             os.rmdir(self._folder)
 
     def serve(
-        self, launch: Launch, lock: int, still_there: Callable[[], bool], timeout_s: float
+        self, launch: Launch, handles: Sequence[int], still_there: Callable[[], bool], timeout_s: float
     ) -> dict[str, Any]:
-        """Waits for the supervisor, hands over, and returns its answer.
+        """Waits for the supervisor, hands over, and returns its answer. ``handles``: the job's lock, its tickets.
 
         ``still_there`` is asked now and then whether the pane lives. Raises StartFailed if it died without a
         word or nothing happened within ``timeout_s``.
@@ -88,7 +92,7 @@ class Offer:
             connection.settimeout(timeout_s)
             body = json.dumps(dataclasses.asdict(launch)).encode("ascii")
             try:
-                socket.send_fds(connection, [len(body).to_bytes(8, "big")], [lock])
+                socket.send_fds(connection, [len(body).to_bytes(8, "big")], handles)
                 connection.sendall(body)
                 answer = _read_message(connection)
             except (OSError, EOFError) as error:
@@ -99,17 +103,18 @@ class Offer:
         return reply
 
 
-def call(path: str) -> tuple[socket.socket, Launch, int]:
-    """The supervisor's side: the connection, what to run, and the lock. Raises EOFError or OSError."""
+def call(path: str) -> tuple[socket.socket, Launch, list[int]]:
+    """The supervisor's side: connection, what to run, handles (the lock first). Raises EOFError, OSError."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with reachable(path) as short:
         connection.connect(short)
-    header, fds, _, _ = socket.recv_fds(connection, 8, 1)
-    if len(header) != 8 or len(fds) != 1:
+    header, fds, _, _ = socket.recv_fds(connection, 8, _MOST_HANDLES)
+    if len(header) != 8 or not fds:
         raise EOFError("start ended before it handed over")
-    os.set_inheritable(fds[0], False)
+    for handle in fds:
+        os.set_inheritable(handle, False)
     data = json.loads(_read_exactly(connection, int.from_bytes(header, "big")))
-    return connection, Launch(**data), fds[0]
+    return connection, Launch(**data), list(fds)
 
 
 def answer(connection: socket.socket, reply: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import itertools
 import os
 import signal
@@ -33,7 +32,6 @@ BORDER = "CODEX_AGENT_SERVER"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PF_EXITING, _PF_KTHREAD = 0x00000004, 0x00200000  # include/linux/sched.h
-_IN_MODIFY = 0x00000002  # include/linux/inotify.h
 _SWEEP_PAUSE_S = 0.01
 _EXEC_S, _EXEC_PAUSE_S, _LOOKS_AT_EMPTY = 2.0, 0.002, 25
 
@@ -236,27 +234,6 @@ def open_files(pid: int) -> list[str] | None:
             with contextlib.suppress(FileNotFoundError):
                 found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
     return found
-
-
-def watch_file(path: str) -> int | None:
-    """A descriptor that can be read whenever something is written to the file; its owner reads and closes it.
-
-    None where the system has no such thing, or has no more of it (users have 128 by default): then somebody has to
-    look. Raises OSError if there is no such file.
-    """
-    if not LINUX:
-        return None
-    libc = ctypes.CDLL(None, use_errno=True)
-    handle: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-    if handle < 0:
-        return None
-    if libc.inotify_add_watch(handle, os.fsencode(path), _IN_MODIFY) < 0:
-        number = ctypes.get_errno()
-        os.close(handle)
-        if number == errno.ENOSPC:
-            return None
-        raise OSError(number, os.strerror(number), path)
-    return handle
 
 
 def reap() -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from codex_agent import codex, handshake, kernel, tmux
 from codex_agent.errors import CodexAgentError, StartFailed, TmuxFailed
+from codex_agent.gates import admission
 from codex_agent.model import Record
 from codex_agent.settings import Settings
 from codex_agent.store import Store
@@ -28,13 +29,17 @@ _NOT_HANDED_ON = frozenset(
 def launch(
     store: Store, record: Record, lock: int, found: codex.Codex, settings: Settings, environ: Mapping[str, str]
 ) -> None:
-    """Has the job's supervisor run, and returns once it says that Codex does. Raises StartFailed, TmuxFailed.
+    """Has the job's supervisor run, and returns once it says that Codex does, or that the job is queued.
 
-    When it raises, no session and no process of this launch is left.
+    Raises StartFailed, TmuxFailed, StoreUnwritable, DependencyFailed; then no session, process or ticket of this
+    launch is left.
     """
     socket: str | None = None
     request = record.request
+    line = admission.enter(store, record, settings)
     try:
+        if not line.is_in:
+            store.save(record)  # its time of making is the one of its place
         with handshake.Offer(store.temporary(record.id, "sock")) as offer:
             argv = [sys.executable, "-I", "-S", "-E", _guardian(), store.home, record.id, offer.path]
             before = record.facts.tmux_socket
@@ -50,7 +55,9 @@ def launch(
                 socket = tmux.open_session(settings.tmux_socket, environ, record.tmux_session, argv, request.cwd)
             where = socket
             words = handshake.Launch(request.argv, request.cwd, _environment(found, environ), _umask())
-            reply = offer.serve(words, lock, lambda: tmux.has_session(where, record.tmux_session), _COME_UP_S)
+            words.tickets, words.rules = line.words(), admission.rules_to_launch(settings, record)
+            handles = [lock, *(ticket.handle for ticket in line.all)]
+            reply = offer.serve(words, handles, lambda: tmux.has_session(where, record.tmux_session), _COME_UP_S)
         if not reply.get("ok"):
             raise StartFailed(str(reply.get("message")), reply.get("hint"))
     except BaseException as error:
@@ -63,7 +70,9 @@ def launch(
             with contextlib.suppress(CodexAgentError):
                 tmux.kill_session(socket, record.tmux_session)
         kernel.sweep(lambda: kernel.marked(record.mark))
+        line.give_back()
         raise
+    line.let_go()
 
 
 def _is_still_there(socket: str, session: str) -> bool:

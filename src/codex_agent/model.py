@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 RECORD_VERSION = 1
 
-Status = Literal["pending", "running", "completed", "failed", "interrupted"]
+Status = Literal["pending", "queued", "running", "completed", "failed", "interrupted"]
 TurnState = Literal[
     "starting",
     "working",
@@ -33,6 +33,8 @@ Mode = Literal["exec", "interactive"]
 Driver = Literal["exec", "channel", "plain"]
 TurnMark = Literal["open", "completed", "failed", "aborted"]
 TurnStatus = Literal["completed", "failed", "interrupted"]
+QueueKind = Literal["after", "gate", "condition", "parallel"]
+ReviewKind = Literal["uncommitted", "base", "commit", "custom"]
 WaitKind = Literal["command", "file_change", "permissions", "question", "elicitation", "prompt", "other"]
 
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "interrupted"})
@@ -131,12 +133,47 @@ class LastTurn:
 
 
 @dataclass(slots=True)
+class Resume:
+    """The thread that a job goes on with."""
+
+    thread_id: str = doc("Codex's id of it.")
+    forked: bool = doc("Whether the job has a new thread, which begins with that one's history.", default=False)
+
+
+@dataclass(slots=True)
+class ReviewTarget:
+    """What a review is about."""
+
+    kind: ReviewKind = doc("uncommitted, base, commit or custom (what the prompt says).")
+    name: str | None = doc("The branch or commit as it was given.", default=None)
+    commit: str | None = doc("The commit that this meant when the review began.", default=None)
+    instructed: bool = doc(
+        "Whether it was given in a prompt with more in it; Codex takes none beside a target.", default=False
+    )
+
+
+@dataclass(slots=True)
+class QueuePlace:
+    """What a queued job waits for, and where it stands."""
+
+    kind: QueueKind = doc(
+        "after: another job's end. gate: a slot of a gate. condition: what the gate demands of the machine. "
+        "parallel: fewer agents at work."
+    )
+    name: str | None = doc("The job waited for, or the gate; null for parallel.")
+    place: int | None = doc("1 is the next to go in; null where there is no line.")
+    of: int | None = doc("How many stood in that line when it last looked: two seconds ago at most.")
+    since: str = doc("When it began to wait.")
+    detail: str = doc("All of it in a sentence.")
+
+
+@dataclass(slots=True)
 class Failure:
     """Why a job is not `completed`."""
 
     reason: str = doc(
         "Machine-readable: exit_code, signal, killed, closed, interrupted, timeout_inactivity, timeout_total, "
-        "channel_lost, "
+        "channel_lost, dependency, spawn_failed, "
         "auth, usage_limit, rate_limit, quota, context_window, model_error, model_unknown, "
         "overloaded, network, bad_request, bad_config, not_a_repo, input_too_large, sandbox, no_turn, "
         "turn_aborted, unknown."
@@ -154,7 +191,7 @@ class Job:
 
     id: str = doc("8 hexadecimal characters.")
     name: str | None = doc("The name given with `--name`; works wherever an id does.")
-    status: Status = doc("pending, running, completed, failed or interrupted.")
+    status: Status = doc("pending, queued, running, completed, failed or interrupted.")
     turn_state: TurnState | None = doc(
         "What the agent does right now: starting, working, reconnecting, idle, waiting_approval, waiting_input, "
         "context_limit, usage_limit, error or unknown (docs/states.md); null once the job has ended."
@@ -165,6 +202,7 @@ class Job:
     last_turn: LastTurn | None = doc("The last turn that has ended.")
     waiting_for: Waiting | None = doc("The first thing the agent waits for; null if it waits for nothing.")
     queued: int = doc("Messages that wait for the running turn's end.")
+    queue: QueuePlace | None = doc("What it waits for before Codex is run; null unless it is queued.")
     mode: Mode = doc("exec: the agent does its task and ends. interactive: it stays.")
     driver: Driver = doc("How Codex is driven: exec, channel (its app-server) or plain (the bare TUI).")
     prompt: str = doc("The first 100 characters of the prompt as it was given.")
@@ -174,6 +212,8 @@ class Job:
     approval: str = doc("When Codex asks before it acts: never, on-request, untrusted or on-failure.")
     cwd: str = doc("The agent's working directory, absolute.")
     parent_session: str | None = doc("What `--parent-session` said.")
+    resume: Resume | None = doc("The thread it went on with, or forked; null if it began its own.")
+    review: ReviewTarget | None = doc("What it reviews; null if it is no review.")
     thread_id: str | None = doc("Codex's id of the thread; null until Codex reports it.")
     rollout: str | None = doc("The thread's rollout file, absolute; null until it is there.")
     tmux_session: str = doc("The tmux session's name.")
@@ -236,6 +276,15 @@ class Request:
     config: list[str] = doc("Codex configuration given by the caller, KEY=VALUE.", default_factory=list)
     output_schema: str | None = doc("JSON Schema the last message must follow.", default=None)
     skip_git_repo_check: bool = doc("Whether it may run outside a repository.", default=False)
+    resume: Resume | None = doc("The thread to go on with.", default=None)
+    review: ReviewTarget | None = doc("What to review.", default=None)
+    thread_source: str | None = doc("What Codex is to write down as the thread's source.", default=None)
+    gates: list[str] = doc("Gates of which it holds a slot while it runs, sorted.", default_factory=list)
+    after: list[str] = doc("Jobs that must have completed before it begins.", default_factory=list)
+    after_any: list[str] = doc("Jobs that must have ended, in whatever way.", default_factory=list)
+    max_parallel: int | None = doc(
+        "It begins when fewer agents than this are at work; null: as the setting says.", default=None
+    )
     argv: list[str] = doc(
         "Codex's exact command line; the prompt goes in on stdin (exec) or through the channel.",
         default_factory=list,
@@ -281,6 +330,9 @@ class Facts:
     started_at: str | None = doc("Codex was running.", default=None)
     thread_id: str | None = doc("From Codex's `thread.started`.", default=None)
     rollout: str | None = doc("Its rollout.", default=None)
+    rollout_before: int = doc(
+        "Bytes of it (unpacked) that were there before the job: what the job did stands behind them.", default=0
+    )
     model: str | None = doc("What the rollout says was used.", default=None)
     reasoning: str | None = doc("What the rollout says was used.", default=None)
     turn: Turn = doc("The last turn, by the event stream or the channel.", default_factory=Turn)
@@ -291,6 +343,8 @@ class Facts:
     queued: int = doc("Messages in `<id>.queue`.", default=0)
     unknown: str | None = doc("Why nobody can tell what the agent does.", default=None)
     runs: int = doc("How often the job was begun: 1, and once more each time `send` reopened it.", default=1)
+    queue: QueuePlace | None = doc("What it waits for; null once Codex was run.", default=None)
+    not_begun: str | None = doc("Why Codex was not run although the job's turn had come.", default=None)
     rollout_turn: Turn = doc("The last turn, by the rollout.", default_factory=Turn)
     reconnecting: str | None = doc("Codex's words, while it only reconnects.", default=None)
     last_activity_at: str | None = doc("Last event that was work.", default=None)
@@ -304,10 +358,10 @@ class Facts:
     last_stderr: str | None = doc("Last telling stderr line.", default=None)
     stop_reason: str | None = doc(
         "Why the supervisor ended Codex: killed, closed, interrupted, timeout_inactivity, timeout_total, exit, "
-        "idle, left, channel_lost.",
+        "idle, left, channel_lost, dependency, spawn_failed.",
         default=None,
     )
-    lost: str | None = doc("The supervisor died first: `supervisor`, `reboot` or `start`.", default=None)
+    lost: str | None = doc("The supervisor died first: `supervisor`, `reboot`, `start` or `queue`.", default=None)
     ended_at: str | None = doc("The job's end; set once, last.", default=None)
     settled_by: str | None = doc("Who wrote the end: supervisor, guardian or reader.", default=None)
     stdout_bytes: int = doc("Bytes Codex wrote to stdout.", default=0)

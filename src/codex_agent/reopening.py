@@ -12,12 +12,13 @@ import os
 from collections.abc import Mapping
 
 from codex_agent import arrival, codex, mailbox, tmux
+from codex_agent.command_lines import exec_argv, interactive_argv
 from codex_agent.drivers.base import Message
 from codex_agent.errors import BadState, StoreUnwritable
 from codex_agent.launching import launch
 from codex_agent.model import Facts, Record, Turn
 from codex_agent.settings import Settings, cache_dir
-from codex_agent.starting import exec_options, interactive_argv
+from codex_agent.starting import live_job, thread_taken
 from codex_agent.store import Store
 
 
@@ -38,7 +39,7 @@ def reopen(store: Store, job_id: str, message: Message, settings: Settings, envi
             return False
         try:
             before, waited = copy.deepcopy(record), mailbox.load(store, job_id)
-            _check(record, found)
+            _check(store, record, found)
             _begin_anew(record, found, environ)
             box = _still_to_say(record, [*copy.deepcopy(waited), message])
             record.facts.queued = len(box)
@@ -77,13 +78,16 @@ def _still_to_say(record: Record, messages: list[Message]) -> list[Message]:
     return list(box.values())
 
 
-def _check(record: Record, found: codex.Codex) -> None:
+def _check(store: Store, record: Record, found: codex.Codex) -> None:
     if record.facts.thread_id is None:
         raise BadState(
             f"Job {record.id} ended before Codex had opened a thread, so there is nothing to go on with.",
             "Start a new one.",
             id=record.id,
         )
+    taken = live_job(store, record.facts.thread_id, but=record.id)
+    if taken is not None:
+        raise thread_taken(taken)
     if not os.path.isdir(record.request.cwd):
         raise BadState(
             f"The folder of job {record.id} is gone: {record.request.cwd}", "Start a new one.", id=record.id
@@ -103,7 +107,7 @@ def _begin_anew(record: Record, found: codex.Codex, environ: Mapping[str, str]) 
     if request.mode == "interactive":
         request.argv, request.viewer_argv = interactive_argv(request, found, environ)
     else:
-        request.argv = codex.exec_argv(found, exec_options(request))
+        request.argv = exec_argv(request, found)
     if facts.turn.state is not None:
         if request.mode == "exec":
             facts.turn.id = facts.turn.id or facts.rollout_turn.id  # the event stream gives turns no ids
@@ -114,6 +118,7 @@ def _begin_anew(record: Record, found: codex.Codex, environ: Mapping[str, str]) 
     for name in (
         *("supervisor", "codex", "viewer", "exit_code", "exit_signal", "exited_at", "last_stderr", "stop_reason"),
         *("lost", "ended_at", "settled_by", "waiting", "waiting_flags", "unknown", "reconnecting"),
+        *("queue", "not_begun"),
     ):
         setattr(facts, name, getattr(fresh, name))
     facts.runs += 1

@@ -1,13 +1,12 @@
-"""Owns the settings: their names, what each allows, where they come from, and the one file they are kept in.
+"""Owns where the settings come from, and what is said when one is wrong.
 
 Weakest first: the default, the settings file, the environment (``CODEX_AGENT_<KEY>``), the flags of a
-command (``override``). The fields of ``Settings`` are the only list of keys; the file, the variables,
-``config show`` and the docs are all made from it (``KEYS``). An empty variable counts as not set, as for
-the XDG variables.
+command (``override``). The keys are ``settings_keys``'s, the text of the file is ``settings_file``'s. An empty
+variable counts as not set, as for the XDG variables.
 
-The text of the file is ``settings_file``'s. Must never look at a job, or find out whether a path exists or
-a model is real. Cheap on purpose, every command reads it: tomllib loads only if there is a file,
-platformdirs only where the rule is not two lines, difflib only once something is wrong.
+Must never look at a job, or find out whether a path exists or a model is real. Cheap on purpose, every command
+reads it: tomllib loads only if there is a file, platformdirs only where the rule is not two lines, difflib only
+once something is wrong.
 """
 
 from __future__ import annotations
@@ -15,16 +14,35 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from codex_agent import settings_file
 from codex_agent.errors import SettingsError, UsageError
 from codex_agent.model import SANDBOXES
+from codex_agent.settings_keys import (
+    APP,
+    BOOLS,
+    FAMILIES,
+    KEYS,
+    NAMED_KEYS,
+    TABLES,
+    VARIABLE_PREFIX,
+    Check,
+    Gate,
+    Key,
+    Queue,
+    Settings,
+    Value,
+    is_name,
+    is_path,
+    is_socket,
+    key_of,
+)
 
-APP = "codex-agent"
-VARIABLE_PREFIX = "CODEX_AGENT_"
+__all__ = ["APP", "KEYS", "NAMED_KEYS", "Check", "Gate", "Key", "Queue", "Settings", "Value", "key_of"]
+
 # Variables of ours that are no settings; the job's own ones are set by us for Codex and for
 # --notify-on-complete.
 OTHER_VARIABLES = frozenset(
@@ -32,118 +50,7 @@ OTHER_VARIABLES = frozenset(
 )
 TEST_VARIABLES = VARIABLE_PREFIX + "TEST_"
 
-Value = str | int | float | bool | None
 Origin = Literal["default", "file", "env"]
-
-_BOOLS = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
-
-
-def _is_plain(text: str) -> bool:
-    return text != "" and not any(ord(char) < 32 or ord(char) == 127 for char in text)
-
-
-def _is_word(text: str) -> bool:
-    # A leading dash would be read as an option on Codex's command line.
-    return _is_plain(text) and not any(char.isspace() for char in text) and not text.startswith("-")
-
-
-def _is_path(text: str) -> bool:
-    return _is_plain(text) and os.path.isabs(text)
-
-
-def _is_socket(text: str) -> bool:
-    return _is_path(text) or (_is_word(text) and "/" not in text and text not in (".", ".."))
-
-
-def _is_session_prefix(text: str) -> bool:
-    # tmux turns '.' and ':' in names into '_' or reads them as window and pane; a leading '=', '@', '$' or
-    # '%' means something else in a target.
-    return (
-        len(text) <= 64
-        and text.isascii()
-        and text[:1].isalnum()
-        and text.replace("-", "a").replace("_", "a").isalnum()
-    )
-
-
-def _is_command(text: str) -> bool:
-    import shlex
-
-    return _is_plain(text) and bool(shlex.split(text))
-
-
-def _up_to(low: float, high: float) -> Callable[[Any], bool]:
-    return lambda number: low <= number <= high
-
-
-_MINUTES = "a number of minutes from 0 (none) to 1000000"
-
-
-def _key(
-    kind: type, allowed: str, ok: Callable[[Any], bool], default: Any, doc: str, *, flag: str | None = None
-) -> Any:
-    """A field of ``Settings`` with all there is to say about it."""
-    about = {"kind": kind, "allowed": allowed, "ok": ok, "default": default, "doc": doc, "flag": flag}
-    return field(default=default, metadata=about)
-
-
-# A table is read by its rows.
-# fmt: off
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the user decided once for all. None: not decided here, left to Codex or to the machine."""
-
-    model: str | None = _key(str, "a model's name", _is_word, None,
-        "Model of new jobs; not set: what Codex's own configuration says.", flag="--model")
-    reasoning: str | None = _key(
-        str, "none, minimal, low, medium, high, xhigh or another word that your Codex takes", _is_word, None,
-        "Reasoning effort of new jobs; not set: what Codex's own configuration says.", flag="--reasoning")
-    sandbox: str = _key(
-        str, "read-only, workspace-write or danger-full-access", SANDBOXES.__contains__, "workspace-write",
-        "What new jobs may do to the machine.", flag="--sandbox")
-    timeout_min: float = _key(float, _MINUTES, _up_to(0, 1e6), 60.0,
-        "Minutes without any activity after which a job is ended; 0: never.", flag="--timeout")
-    max_time_min: float = _key(float, _MINUTES, _up_to(0, 1e6), 0.0,
-        "Minutes after which a job is ended whatever it does; 0: never.", flag="--max-time")
-    jobs_limit: int = _key(int, "a whole number from 1 to 1000000", _up_to(1, 1e6), 20,
-        "How many jobs `jobs` lists.", flag="--limit")
-    tmux_prefix: str = _key(
-        str, "up to 64 letters, digits, '-' and '_', a letter or digit first", _is_session_prefix, APP,
-        "tmux sessions are called `<prefix>-<job id>`.")
-    tmux_socket: str | None = _key(
-        str, "a socket name (as for tmux -L) or an absolute path (as for tmux -S)", _is_socket, None,
-        "The tmux server the jobs live in; not set: the one we are in, else tmux's default one.")
-    idle_detection: bool = _key(bool, "true or false", lambda _: True, True,
-        "Whether an interactive agent that has nothing to do is ended by itself. Flag: `--idle-exit off`.")
-    idle_grace_s: float = _key(float, "a number of seconds from 0 to 86400", _up_to(0, 86400), 30.0,
-        "Seconds an interactive agent must have been idle, with nobody attached, before it is ended; 0: never.",
-        flag="--idle-exit")
-    codex: str | None = _key(str, "an absolute path (or one that starts with ~/)", _is_path, None,
-        "The Codex program; not set: the first one found in PATH and the usual places.")
-    notify_on_complete: str | None = _key(str, "a command line with its quotes closed", _is_command, None,
-        "Command to run when a job has ended, split into words as a shell would and run without one.",
-        flag="--notify-on-complete")
-# fmt: on
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One setting, for whoever lists them; ``kind`` is str, float, int or bool."""
-
-    name: str
-    kind: type
-    allowed: str
-    ok: Callable[[Any], bool]
-    default: Value
-    doc: str
-    flag: str | None
-
-    @property
-    def variable(self) -> str:
-        return VARIABLE_PREFIX + self.name.upper()
-
-
-KEYS: dict[str, Key] = {f.name: Key(name=f.name, **f.metadata) for f in fields(Settings)}
 
 
 class Shown(NamedTuple):
@@ -218,22 +125,38 @@ def load(environ: Mapping[str, str]) -> Settings:
     allowed. Variables of unknown keys are no error: other versions and other parts of us have theirs
     (``unknown_variables`` lists them).
     """
-    return Settings(**{shown.key: shown.value for shown in show(environ)})  # type: ignore[arg-type]
+    flat: dict[str, Any] = {}
+    tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
+    families: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in FAMILIES}
+    for key, value, _ in show(environ):
+        table, _, rest = key.partition(".")
+        entry, _, word = rest.partition(".")
+        if word:
+            families[table].setdefault(entry, {})[word] = value
+        elif rest:
+            tables[table][rest] = value
+        else:
+            flat[key] = value
+    for name, kind in TABLES.items():
+        flat[name] = kind(**tables[name])
+    for name, kind in FAMILIES.items():
+        flat[name] = {entry: kind(**values) for entry, values in families[name].items()}
+    return Settings(**flat)
 
 
 def show(environ: Mapping[str, str]) -> list[Shown]:
-    """Every setting in the order of ``KEYS`` with its value and where it comes from. Raises as ``load``
-    does.
+    """Every setting in the order of ``KEYS`` with its value and where it comes from, then what the file says below
+    names of the user's own (``gates.gpu.slots``). Raises as ``load`` does.
     """
     path = config_path(environ)
     text = settings_file.read(path)
-    found = settings_file.parse(path, text)
+    found = _flat(settings_file.parse(path, text))
     for name in found:
-        if name not in KEYS:
+        if key_of(name) is None:
             line = settings_file.line_of(text, name)
             raise _unknown(name, f"{path}, line {line}: ", file=path, line=line)
     result = []
-    for key in KEYS.values():
+    for key in [*KEYS.values(), *(key for name in found if name not in KEYS and (key := key_of(name)))]:
         shown = Shown(key.name, key.default, "default")
         if key.name in found:
             raw = found[key.name]
@@ -242,13 +165,30 @@ def show(environ: Mapping[str, str]) -> list[Shown]:
             except ValueError:
                 line = settings_file.line_of(text, key.name)
                 raise _bad(key, raw, f"{path}, line {line}: {key.name}", file=path, line=line) from None
-        if given := environ.get(key.variable):
+        if key.name in KEYS and (given := environ.get(key.variable)):
             try:
                 shown = Shown(key.name, _check(key, _from_text(key, given), environ), "env")
             except ValueError:
                 raise _bad(key, given, key.variable, variable=key.variable) from None
         result.append(shown)
     return result
+
+
+def _flat(data: dict[str, Any]) -> dict[str, Any]:
+    """What the file says, by the names of the keys; what should be a table and is none keeps its own name."""
+    found: dict[str, Any] = {}
+    for name, value in data.items():
+        tables = {name: value} if name in TABLES else {}
+        if name in FAMILIES and isinstance(value, dict):
+            tables = {f"{name}.{entry}": below for entry, below in value.items()}
+        for table, below in tables.items():
+            if isinstance(below, dict):
+                found |= {f"{table}.{word}": one for word, one in below.items()}
+            else:
+                found[table] = below
+        if not tables and not (name in FAMILIES and isinstance(value, dict)):
+            found[name] = value
+    return found
 
 
 def override(settings: Settings, **flags: Value) -> Settings:
@@ -276,9 +216,9 @@ def set_value(environ: Mapping[str, str], name: str, text: str) -> Value:
     if there is no such key, ``text`` is no value for it, or the file is not TOML; CodexAgentError if it
     cannot be written.
     """
-    if name not in KEYS:
+    key = key_of(name)
+    if key is None:
         raise _unknown(name)
-    key = KEYS[name]
     try:
         raw = _from_text(key, text)
         value = _check(key, raw, environ)
@@ -294,7 +234,7 @@ def unset(environ: Mapping[str, str], name: str) -> None:
     Also takes out a key we do not know, so that a file can be mended without an editor. Raises as
     ``set_value`` does.
     """
-    if not settings_file.remove(config_path(environ), name) and name not in KEYS:
+    if not settings_file.remove(config_path(environ), name) and key_of(name) is None:
         raise _unknown(name)
 
 
@@ -308,13 +248,17 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     )
 
 
-def _from_text(key: Key, text: str) -> str | float:
+def _from_text(key: Key, text: str) -> str | float | tuple[str, ...]:
     """What ``text`` means for this key. Raises ValueError."""
     text = text.strip()
     if key.kind is bool:
-        if text.lower() not in _BOOLS:
+        if text.lower() not in BOOLS:
             raise ValueError(text)
-        return _BOOLS[text.lower()]
+        return BOOLS[text.lower()]
+    if key.kind is tuple:
+        import shlex
+
+        return tuple(shlex.split(text))
     value: str | float = key.kind(text)
     return value
 
@@ -325,9 +269,11 @@ def _check(key: Key, value: Any, environ: Mapping[str, str]) -> Value:
     """
     if key.kind is float and type(value) is int:
         value = float(value) if abs(value) < 1e15 else math.inf
+    if key.kind is tuple and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        value = tuple(value)
     if type(value) is not key.kind:
         raise ValueError(value)
-    if isinstance(value, str) and key.ok in (_is_path, _is_socket):
+    if isinstance(value, str) and key.ok in (is_path, is_socket):
         value = _expand(value, environ)
     if not key.ok(value):
         raise ValueError(value)
@@ -368,10 +314,16 @@ def _bad(key: Key, value: object, what: str, **data: Any) -> SettingsError:
 
 
 def _unknown(name: str, where: str = "", **data: Any) -> SettingsError:
+    allowed = [*KEYS, *NAMED_KEYS]
+    family, _, rest = name.partition(".")
+    entry = rest.partition(".")[0]
+    # A slip in `gates.gpu.slotz` is told with that gate's name.
+    mine = entry if family in FAMILIES and is_name(entry) else "NAME"
+    like = [*KEYS, *(key.replace(".NAME.", f".{mine}.") for key in NAMED_KEYS)]
     return SettingsError(
-        f"{where}there is no setting {_shown(name)}; there are: {', '.join(KEYS)}.",
-        _did_you_mean(name, list(KEYS)),
+        f"{where}there is no setting {_shown(name)}; there are: {', '.join(allowed)}.",
+        f"It is a table: [{name}] on a line of its own." if name in TABLES else _did_you_mean(name, like),
         key=name,
-        allowed=list(KEYS),
+        allowed=allowed,
         **data,
     )

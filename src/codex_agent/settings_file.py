@@ -7,6 +7,8 @@ or lose a line or comment that it was not asked to change.
 There is no TOML writer here and no dependency for one: the parts of the text are told apart by tomllib
 itself. A part is the shortest run of lines that tomllib takes by itself, which is exact, because a key with
 its value and a table's head are complete TOML documents of their own and no beginning of one is.
+
+A key is named by its path with dots: ``queue.max_parallel`` is ``max_parallel`` in the table ``[queue]``.
 """
 
 from __future__ import annotations
@@ -20,12 +22,25 @@ from codex_agent.errors import CodexAgentError, SettingsError
 
 
 class _Part(NamedTuple):
-    """Lines ``first`` up to ``end`` (from 0, end excluded); ``data`` is empty for blanks and comments."""
+    """Lines ``first`` up to ``end`` (from 0, end excluded); ``data`` is empty for blanks and comments.
+
+    ``table`` is the one they stand in, "" at the top; of a table's head it is that table's own.
+    """
 
     first: int
     end: int
     data: dict[str, Any]
     is_table: bool
+    table: str
+
+    def names(self) -> list[str]:
+        """The whole names of what is said here."""
+        before = f"{self.table}." if self.table and not self.is_table else ""
+        return [before + name for name in _leaves(self.data)]
+
+    def says(self, key: str) -> bool:
+        """Whether that key, or something below it, is said here."""
+        return any(name == key or name.startswith(f"{key}.") for name in self.names())
 
 
 def read(path: str) -> str:
@@ -73,14 +88,14 @@ def parse(path: str, text: str) -> dict[str, Any]:
 def line_of(text: str, key: str) -> int:
     """The line, from 1, on which a key of this valid text stands. Raises KeyError if it is not in there."""
     for part in _parts(text):
-        if key in part.data:
+        if part.says(key):
             return part.first + 1
     raise KeyError(key)
 
 
-def put(path: str, key: str, value: str | float) -> None:
-    """Sets a key, in its old place with its comment or else behind the last key; makes file and folder if
-    need be.
+def put(path: str, key: str, value: str | float | tuple[str, ...]) -> None:
+    """Sets a key, in its old place with its comment or else behind the last key of its table; makes table, file
+    and folder if need be.
 
     Raises SettingsError if the file cannot be read, is not TOML or has a table of that name,
     CodexAgentError if it cannot be written; the file is then as it was.
@@ -90,18 +105,22 @@ def put(path: str, key: str, value: str | float) -> None:
         before = parse(path, text)
         newline = "\r\n" if "\r\n" in text else "\n"
         lines = _lines(text)
-        entry = f"{key} = {_toml(value)}"
         old = _find(path, text, key)
         if old:
-            entry += _comment("".join(lines[old.first : old.end]))
+            name = key[len(old.table) + 1 :] if old.table else key
+            entry = f"{name} = {_toml(value)}" + _comment("".join(lines[old.first : old.end]))
             lines[old.first : old.end] = [entry + newline]
         else:
-            # Behind a table's head it would belong to the table.
-            end = next((part.first for part in _parts(text) if part.is_table), len(lines))
+            table, _, name = key.rpartition(".")
+            end = _end_of(text, table, len(lines))
+            new = [f"{name} = {_toml(value)}{newline}"]
+            if end is None:
+                end, new = len(lines), [*([newline] if lines else []), f"[{table}]{newline}", *new]
             if end and not lines[end - 1].endswith("\n"):
                 lines[end - 1] += newline
-            lines.insert(end, entry + newline)
-        _replace(path, "".join(lines), before | {key: value})
+            lines[end:end] = new
+        new_value = list(value) if isinstance(value, tuple) else value
+        _replace(path, "".join(lines), _with(before, key.split("."), new_value))
 
 
 def remove(path: str, key: str) -> bool:
@@ -116,7 +135,7 @@ def remove(path: str, key: str) -> bool:
             return False
         lines = _lines(text)
         del lines[old.first : old.end]
-        _replace(path, "".join(lines), {name: value for name, value in before.items() if name != key})
+        _replace(path, "".join(lines), _without(before, key.split(".")))
         return True
 
 
@@ -130,34 +149,76 @@ def _parts(text: str) -> Iterator[_Part]:
     import tomllib
 
     lines = _lines(text)
-    first = 0
+    first, table = 0, ""
     while first < len(lines):
         for end in range(first + 1, len(lines) + 1):
             try:
                 data = tomllib.loads("".join(lines[first:end]))
             except tomllib.TOMLDecodeError:
                 continue
-            yield _Part(first, end, data, lines[first].lstrip().startswith("["))
+            is_table = lines[first].lstrip().startswith("[")
+            table = _leaves(data)[0] if is_table else table
+            yield _Part(first, end, data, is_table, table)
             break
         first = end
+
+
+def _leaves(data: dict[str, Any]) -> list[str]:
+    """The names, with dots, of everything in there that is no table, or an empty one."""
+    found = []
+    for name, value in data.items():
+        below = _leaves(value) if isinstance(value, dict) else []
+        found += [f"{name}.{rest}" for rest in below] or [name]
+    return found
 
 
 def _find(path: str, text: str, key: str) -> _Part | None:
     """The part that sets a key, None if no part does."""
     for part in _parts(text):
-        if key in part.data:
-            if part.is_table or isinstance(part.data[key], dict):
-                line = part.first + 1
-                raise SettingsError(
-                    f'{path}, line {line}: "{key}" is a table here.',
-                    "Take it out by hand.",
-                    file=path,
-                    line=line,
-                )
-            return part
-        if part.is_table:
-            return None  # keys from here on are a table's
+        if not part.says(key):
+            continue
+        if part.is_table or key not in part.names():
+            line = part.first + 1
+            raise SettingsError(
+                f'{path}, line {line}: "{key}" is a table here.',
+                "Take it out by hand.",
+                file=path,
+                line=line,
+            )
+        return part
     return None
+
+
+def _end_of(text: str, table: str, end: int) -> int | None:
+    """The line behind the last key of a table (``end`` if that is the whole text's); None if it has no head."""
+    found: int | None = None
+    for part in _parts(text):
+        if not table and part.is_table:
+            return part.first  # behind a table's head it would belong to the table
+        if part.data and part.table == table:
+            found = part.end
+    return end if not table else found
+
+
+def _with(data: dict[str, Any], path: list[str], value: Any) -> dict[str, Any]:
+    name, *rest = path
+    if not rest:
+        return data | {name: value}
+    below = data.get(name, {})
+    return data | {name: _with(below if isinstance(below, dict) else {}, rest, value)}
+
+
+def _without(data: dict[str, Any], path: list[str]) -> dict[str, Any]:
+    name, *rest = path
+    if not rest:
+        return {key: value for key, value in data.items() if key != name}
+    return data | {name: _without(data[name], rest)}
+
+
+def _filled(data: dict[str, Any]) -> dict[str, Any]:
+    """Without tables that have nothing in them: a head may stay when its last key is taken out."""
+    found = {name: _filled(value) if isinstance(value, dict) else value for name, value in data.items()}
+    return {name: value for name, value in found.items() if value != {}}
 
 
 def _comment(part: str) -> str:
@@ -175,7 +236,7 @@ def _comment(part: str) -> str:
     return ""
 
 
-def _toml(value: str | float) -> str:
+def _toml(value: str | float | tuple[str, ...]) -> str:
     import json
 
     # JSON's escapes are TOML's too; TOML also wants U+007F escaped.
@@ -202,7 +263,11 @@ def _locked(path: str) -> Iterator[None]:
 
 def _replace(path: str, text: str, expected: dict[str, Any]) -> None:
     """Puts the text in the file's place, whole or not at all, once it says what it should."""
-    if parse(path, text) != expected:
+    try:
+        safe = _filled(parse(path, text)) == _filled(expected)
+    except SettingsError:
+        safe = False  # two ways to write one table do not go together
+    if not safe:
         raise SettingsError(
             f"{path} is laid out in a way that cannot be changed safely.", "Change it by hand.", file=path
         )

@@ -6,12 +6,15 @@ what Codex had still written, and records that the supervisor was lost. Must nev
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from codex_agent import execstream, kernel, rollouts
 from codex_agent.errors import MissingProgram
+from codex_agent.gates import slots
 from codex_agent.model import Facts, Record, stamp
 from codex_agent.rollouts import RolloutState
+from codex_agent.rollouts.files import whole_bytes
 from codex_agent.store import Store
 
 
@@ -43,6 +46,7 @@ def settle(store: Store, job_id: str, *, by: str) -> Record:
             store.write(job_id, ".result", facts.last_message.encode("utf-8", "replace"))
         store.save(record)
         store.event(job_id, "settled", by=by, lost=facts.lost)
+        slots.forget(store.home, job_id)
         return record
 
 
@@ -93,12 +97,36 @@ def _rollout(record: Record) -> None:
         facts.rollout = facts.rollout or rollouts.find(record.request.codex_home, facts.thread_id)
         if facts.rollout is None:
             return
-        reader = rollouts.Reader(facts.rollout, thread_id=facts.thread_id)
+        reader = open_rollout(facts, facts.rollout)
         reader.read_new()
     except (OSError, MissingProgram) as error:
         facts.warnings.append(f"The rollout could not be read: {error}")
         return
     take_rollout(facts, reader.state)
+
+
+def mark_beginning(record: Record) -> None:
+    """Notes how long the rollout is of a thread that this job is about to go on with, for the first time."""
+    facts, resume = record.facts, record.request.resume
+    if resume is None or resume.forked or facts.runs > 1:
+        return
+    path = rollouts.find(record.request.codex_home, resume.thread_id)
+    if path is not None and not path.endswith(".zst"):  # one that is packed was measured when it was asked for
+        with contextlib.suppress(OSError):
+            facts.rollout_before = whole_bytes(path)
+
+
+def open_rollout(facts: Facts, path: str) -> rollouts.Reader:
+    """A reader of what the job's thread has in its rollout, without what was there before the job.
+
+    Raises OSError if there is no such file.
+    """
+    reader = rollouts.Reader(path, thread_id=facts.thread_id)
+    if facts.rollout_before and not path.endswith(".zst"):
+        status = os.stat(path)
+        if status.st_size >= facts.rollout_before:
+            reader.go_on((status.st_dev, status.st_ino), facts.rollout_before, 0, 0)
+    return reader
 
 
 def take_rollout(facts: Facts, state: RolloutState) -> None:
@@ -115,7 +143,21 @@ def take_rollout(facts: Facts, state: RolloutState) -> None:
     turn.error, turn.error_info = state.turn_error, state.turn_error_info
 
 
+def take_review(record: Record) -> None:
+    """Takes what a review has cost into the facts: it is not its own thread that has used it."""
+    facts = record.facts
+    if record.request.review is None or facts.tokens is not None or facts.rollout is None:
+        return
+    from codex_agent.rollouts import review  # late: few jobs are one
+
+    with contextlib.suppress(OSError, MissingProgram):
+        found = review.outcome(facts.rollout)
+        facts.tokens = None if found is None else review.tokens(facts.rollout, found)
+
+
 def _what_was_lost(facts: Facts) -> str:
-    if facts.started_at is None:
+    if facts.started_at is None and facts.queue is None:
         return "start"
-    return "reboot" if facts.boot_id is not None and facts.boot_id != kernel.boot_id() else "supervisor"
+    if facts.boot_id is not None and facts.boot_id != kernel.boot_id():
+        return "reboot"
+    return "queue" if facts.queue is not None else "supervisor"

@@ -12,20 +12,24 @@ import re
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from codex_agent import codex, prompt, tmux
+from codex_agent.codex.home import codex_home
+from codex_agent.command_lines import exec_argv, exec_options, interactive_argv
 from codex_agent.errors import BadState, MissingProgram, StoreUnwritable, UsageError
+from codex_agent.gates.lines import check_names
 from codex_agent.launching import is_text, launch
 from codex_agent.model import (
-    LISTEN,
     PROMPT_HEAD_CHARS,
     RECORD_VERSION,
-    THREAD,
+    Driver,
     Facts,
     Job,
     Record,
     Request,
+    Resume,
+    ReviewTarget,
     stamp,
 )
 from codex_agent.settings import Settings, cache_dir, override
@@ -55,6 +59,9 @@ class StartOptions:
     config: list[str] = field(default_factory=list)
     output_schema: str | None = None
     skip_git_repo_check: bool = False
+    thread_source: str | None = None
+    resume: Resume | None = None
+    review: ReviewTarget | None = None
     parent_session: str | None = None
     name: str | None = None
     timeout_s: float | None = None
@@ -64,6 +71,11 @@ class StartOptions:
     plain: bool = False
     approval: str | None = None
     idle_exit_s: float | None = None
+    gates: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+    after_any: list[str] = field(default_factory=list)
+    max_parallel: int | None = None
+    overlap_check: bool = True
 
 
 @dataclass(slots=True)
@@ -75,11 +87,20 @@ class Plan:
     prompt: prompt.BuiltPrompt
     found: codex.Codex
     notices: list[str]
+    facts: Facts = field(default_factory=Facts)
+    """What is known of the job before it runs."""
+    alone: bool = True
+    """Whether no other live job may have its thread."""
+    overlap_check: bool = False
+    """Whether to look who else is at work in its tree."""
 
 
 def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) -> Plan:
     """Checks everything that can be checked before anything starts. Raises UsageError, MissingProgram."""
     cwd = _folder(options.cwd, "The working directory")
+    if options.resume is not None:
+        # A thread has its own model; what new jobs get is no reason to change it.
+        settings = replace(settings, model=None, reasoning=None)
     settings = override(
         settings,
         model=options.model,
@@ -91,14 +112,14 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
     )
     name = _name(options.name)
     notify = _words(settings.notify_on_complete)
-    if not options.prompt.strip():
+    if not options.prompt.strip() and not _needs_no_prompt(options):
         raise UsageError("The prompt is empty.", 'Give the task: codex-agent start "..."')
     limit = codex.MAX_PROMPT_CHARS
     built = prompt.build(options.prompt, cwd=cwd, globs=options.files, use_map=options.use_map, limit=limit)
     prompt.check_length(built.text, limit)
     request = Request(
         mode="interactive" if options.interactive else "exec",
-        prompt_head=options.prompt[:PROMPT_HEAD_CHARS],
+        prompt_head=options.prompt[:PROMPT_HEAD_CHARS] or _in_words(options.review),
         prompt_chars=len(built.text),
         cwd=cwd,
         sandbox=settings.sandbox,
@@ -114,7 +135,14 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
         config=options.config,
         output_schema=options.output_schema and os.path.abspath(options.output_schema),
         skip_git_repo_check=options.skip_git_repo_check,
-        codex_home=_codex_home(environ),
+        resume=options.resume,
+        review=options.review,
+        thread_source=options.thread_source,
+        gates=check_names(options.gates),
+        after=options.after,
+        after_any=options.after_any,
+        max_parallel=options.max_parallel,
+        codex_home=codex_home(environ),
     )
     wanted = exec_options(request)
     codex.check_files(wanted)
@@ -126,32 +154,41 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
         codex.check_profile(options.profile, request.codex_home, found.version)
     if settings.reasoning:
         codex.check_reasoning(found, settings.reasoning, environ)
+    if options.thread_source is not None:
+        driver: Driver = "exec" if not options.interactive else "plain" if options.plain else "channel"
+        codex.check_thread_source(options.thread_source, found.version, driver)
     if options.interactive:
         _make_interactive(request, options, settings, found, environ)
     else:
-        request.argv = codex.exec_argv(found, wanted)
+        request.argv = exec_argv(request, found)
     return Plan(
         request,
         name,
         built,
         found,
-        [*built.notices, *found.notes, *_left_out(environ), *_not_there(notify, cwd, environ)],
+        [
+            *built.notices,
+            *found.notes,
+            *_source_notice(request),
+            *_left_out(environ),
+            *_not_there(notify, cwd, environ),
+        ],
+        overlap_check=options.overlap_check and settings.overlap_check,
     )
 
 
-def exec_options(request: Request) -> codex.ExecOptions:
-    """What `codex exec` is to be told of this request."""
-    return codex.ExecOptions(
-        cwd=request.cwd,
-        sandbox=request.sandbox,
-        model=request.model,
-        reasoning=request.reasoning,
-        add_dirs=request.add_dirs,
-        images=request.images,
-        profile=request.profile,
-        config=request.config,
-        output_schema=request.output_schema,
-        skip_git_repo_check=request.skip_git_repo_check,
+def _needs_no_prompt(options: StartOptions) -> bool:
+    """Whether there is something to do without a word: a thread to open and wait in, or a review."""
+    opens = options.resume is not None and options.interactive and not options.files and not options.use_map
+    return opens or (options.review is not None and options.review.kind != "custom")
+
+
+def _in_words(review: ReviewTarget | None) -> str:
+    """What stands for the prompt of a review that has none."""
+    if review is None:
+        return ""
+    return "Review of " + {"base": f"what is new since {review.name}", "commit": f"commit {review.name}"}.get(
+        review.kind, "what is not committed"
     )
 
 
@@ -180,29 +217,8 @@ def _make_interactive(
     request.argv, request.viewer_argv = interactive_argv(request, found, environ)
 
 
-def interactive_argv(
-    request: Request, found: codex.Codex, environ: Mapping[str, str]
-) -> tuple[list[str], list[str]]:
-    """The command lines of an agent that stays: app-server and TUI; of a plain one, the TUI's alone."""
-    wanted = codex.InteractiveOptions(
-        cwd=request.cwd,
-        sandbox=request.sandbox,
-        approval=request.approval,
-        model=request.model,
-        reasoning=request.reasoning,
-        add_dirs=request.add_dirs,
-        images=request.images,
-        profile=request.profile,
-        config=request.config,
-    )
-    if request.driver == "plain":
-        return codex.plain_argv(found, wanted, environ), []
-    server = codex.server_argv(found, wanted, environ, LISTEN)
-    return server, codex.viewer_argv(found, wanted, environ, LISTEN, THREAD)
-
-
 def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str, str]) -> Job:
-    """Starts the job and returns it once Codex runs. Raises what says why not, and then no job is left."""
+    """Starts the job; returns it once Codex runs or it is queued. Raises why not, and then no job is left."""
     tmux.version(environ)
     store.prepare()
     job_id, lock = store.reserve()
@@ -216,9 +232,13 @@ def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str,
             mark=f"{job_id}.{os.urandom(16).hex()}",
             tmux_session=f"{settings.tmux_prefix}-{job_id}",
             request=planned.request,
-            facts=Facts(warnings=list(planned.notices)),
+            facts=replace(planned.facts, warnings=list(planned.notices)),
         )
-        _save_new(store, record)
+        _save_new(store, record, alone=planned.alone)
+        if planned.overlap_check:
+            from codex_agent import sharing
+
+            planned.notices += sharing.warn(store, record)
         launch(store, record, lock, planned.found, settings, environ)
     except BaseException:
         _undo(store, job_id, lock)
@@ -227,20 +247,43 @@ def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str,
     return job_view(store.load(job_id), alive=True, now=time.time())
 
 
-def _save_new(store: Store, record: Record) -> None:
-    """The first save. A name is taken under the settle lock, so that two starts cannot both get it."""
-    if record.name is None:
+def _save_new(store: Store, record: Record, *, alone: bool) -> None:
+    """The first save. Name and thread are taken under the settle lock, so that two starts cannot both get them."""
+    thread_id = record.facts.thread_id if alone else None
+    if record.name is None and thread_id is None:
         store.save(record)
         return
     with store.settling():
+        has_thread = None if thread_id is None else live_job(store, thread_id)
+        if has_thread is not None:
+            raise thread_taken(has_thread)
         for other in store.load_all()[0]:
-            if other.name == record.name and store.is_alive(other.id):
+            if record.name is not None and other.name == record.name and store.is_alive(other.id):
                 raise BadState(
                     f"Job {other.id} is called '{record.name}' and still runs.",
                     "Choose another --name, or end that job first.",
                     id=other.id,
                 )
         store.save(record)
+
+
+def live_job(store: Store, thread_id: str, *, but: str | None = None) -> Record | None:
+    """A job that lives and has this thread; None if none has."""
+    for record in store.load_all()[0]:
+        if record.facts.thread_id == thread_id and record.id != but and store.is_alive(record.id):
+            return record
+    return None
+
+
+def thread_taken(other: Record) -> BadState:
+    """The error where this live job has the thread that is wanted."""
+    thread_id = other.facts.thread_id
+    return BadState(
+        f"Job {other.id} has thread {thread_id} and still runs.",
+        f'Talk to it: codex-agent send {other.id} "..."; or fork it: codex-agent resume {thread_id} --fork.',
+        id=thread_id,
+        job_id=other.id,
+    )
 
 
 def _undo(store: Store, job_id: str, lock: int) -> None:
@@ -265,6 +308,21 @@ def _not_there(command: list[str] | None, cwd: str, environ: Mapping[str, str]) 
     return [f"--notify-on-complete: there is no program '{command[0]}' now."]
 
 
+def _source_notice(request: Request) -> list[str]:
+    """A notice of what a source of one's own means. The lists of IDEs go by another word (0.150.0 to 0.169.0)."""
+    if request.thread_source is None:
+        return []
+    listed = (
+        "in an IDE's list it stands as any interactive one"
+        if request.mode == "interactive"
+        else ("it does not bring the thread into an IDE's list, which leaves out what `codex exec` began")
+    )
+    return [
+        f"Codex writes down '{request.thread_source}' as the thread's source for good; {listed}. Whatever goes by "
+        "that word may take the thread for something else."
+    ]
+
+
 def _left_out(environ: Mapping[str, str]) -> list[str]:
     """A notice of the variables that cannot be handed on.
 
@@ -275,13 +333,6 @@ def _left_out(environ: Mapping[str, str]) -> list[str]:
     if not names:
         return []
     return [f"Left out of the agent's environment (not UTF-8): {', '.join(map(ascii, names))}."]
-
-
-def _codex_home(environ: Mapping[str, str]) -> str:
-    home = environ.get("CODEX_HOME")
-    return (
-        os.path.abspath(home) if home else os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".codex")
-    )
 
 
 def _folder(path: str, what: str) -> str:

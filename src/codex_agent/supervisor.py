@@ -17,14 +17,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from codex_agent import drivers, handshake, kernel, linger, notify, rollouts
+from codex_agent import drivers, handshake, kernel, rollouts
 from codex_agent.codex.failures import telling_stderr_line
 from codex_agent.desk import Desk
 from codex_agent.errors import CodexAgentError, StoreUnwritable
+from codex_agent.gates.lines import Line
 from codex_agent.model import Record, Request, stamp
 from codex_agent.outputs import Outputs
 from codex_agent.render import closing, opening
-from codex_agent.settle import take_rollout
+from codex_agent.settle import mark_beginning, open_rollout, take_review, take_rollout
 from codex_agent.store import Store
 from codex_agent.verdict import job_view, judge
 
@@ -45,12 +46,12 @@ Ready = Callable[[], bool]
 class Supervisor:
     """One job, from the handshake to its end."""
 
-    def __init__(self, store: Store, record: Record, launch: handshake.Launch, lock: int) -> None:
+    def __init__(self, store: Store, record: Record, launch: handshake.Launch, lock: int, line: Line) -> None:
         self.store = store
         self.record = record
         self.facts = record.facts
         self.launch = launch
-        self.lock = lock
+        self.lock, self._line = lock, line
         self.outputs = Outputs(store, record.id, self.warn, pane=record.request.mode == "exec")
         self.driver = drivers.make(self)
         self._poller = select.poll()
@@ -60,12 +61,12 @@ class Supervisor:
         now = time.monotonic()
         self._started = self._worked = now
         self._next_save = self._next_rollout = now
-        self._dirty = False
+        self._dirty = self._begun = False
 
     # ---- start ----
 
-    def begin(self) -> int:
-        """Starts Codex on its turn; its pid. Raises OSError or CodexAgentError, and then there is no agent."""
+    def come_up(self) -> None:
+        """Hears signals and callers from now on. Raises OSError."""
         wake_read, wake_write = os.pipe()
         for end in (wake_read, wake_write):
             os.set_blocking(end, False)
@@ -85,6 +86,26 @@ class Supervisor:
                 _shown_prompt(request),
             )
         )
+
+    def let_in(self, queued: Callable[[], None]) -> bool:
+        """Waits until the job's turn has come; False if it was ended before. ``queued`` is called if it must wait.
+
+        Raises CodexAgentError if its turn will never come.
+        """
+        if not self._line.is_in:
+            from codex_agent.gates import admission  # most jobs are let in at once
+
+            if not admission.wait(self, self._line, queued):
+                return False
+            self.facts.queue = None
+            self.changed(at_once=True)
+        return True
+
+    def begin(self) -> int:
+        """Starts Codex on its turn; its pid. Raises OSError or CodexAgentError, and then there is no agent."""
+        self._begun = True
+        self._started = self._worked = time.monotonic()
+        mark_beginning(self.record)
         pid = self.driver.launch()
         facts = self.facts
         facts.started_at = facts.started_at or stamp()
@@ -108,15 +129,19 @@ class Supervisor:
         """Follows Codex until it has ended."""
         while True:
             while not self.driver.over:
-                for handle, _ in self._poller.poll(max(0.0, self._next_due() - time.monotonic()) * 1000):
-                    ready = self._watched.get(handle)
-                    if ready is not None and not ready():
-                        self.unwatch(handle)
-                self._on_signals()
+                self.pause(self._next_due())
                 self._on_time()
             self.driver.collect()
             if self.facts.stop_reason is not None or not self.driver.again():
                 return
+
+    def pause(self, until: float) -> None:
+        """Sleeps until then (``time.monotonic``) or until something happens, and deals with that."""
+        for handle, _ in self._poller.poll(max(0.0, until - time.monotonic()) * 1000):
+            ready = self._watched.get(handle)
+            if ready is not None and not ready():
+                self.unwatch(handle)
+        self._on_signals()
 
     def watch(self, handle: int, ready: Ready, *, writing: bool = False) -> None:
         """Calls ``ready`` whenever this descriptor can be read (``writing``: or written); the last call counts."""
@@ -179,6 +204,8 @@ class Supervisor:
     def _on_signals(self) -> None:
         while self._signals:
             number = self._signals.pop(0)
+            if number == signal.SIGCHLD and not self._begun:
+                continue  # what a gate demands is asked by a child; whoever began it takes its status
             if number == signal.SIGCHLD:
                 for pid, status in kernel.reap():
                     self.driver.reaped(pid, status)
@@ -192,7 +219,14 @@ class Supervisor:
         self.facts.stop_reason = reason
         self.note("stopping", reason=reason)
         self._save()
-        self.driver.insist()
+        if self._begun:
+            self.driver.insist()
+
+    def refused(self, code: str, message: str) -> None:
+        """The job's turn had come, or never will, and Codex cannot be run."""
+        self.facts.stop_reason = self.facts.stop_reason or code
+        self.facts.not_begun = message
+        self.note("stopping", reason=code)
 
     # ---- what drivers say ----
 
@@ -227,7 +261,7 @@ class Supervisor:
                 if path is None:
                     return
                 facts.rollout = path
-                self._reader = rollouts.Reader(path, thread_id=facts.thread_id)
+                self._reader = open_rollout(facts, path)
                 self._dirty = True
             changed = self._reader.read_new()
         except (OSError, CodexAgentError):
@@ -254,6 +288,7 @@ class Supervisor:
         if left:
             self.warn(f"Could not end pid {', '.join(str(process.pid) for process in left)}.")
         self.look_at_rollout()
+        take_review(self.record)
         if self._reader is not None and self._reader.bad_lines:
             self.warn(f"{self._reader.bad_lines} lines of the rollout could not be read.")
         facts.waiting, facts.waiting_flags = [], []
@@ -272,6 +307,7 @@ class Supervisor:
         self.outputs.close()
         self._persist(lambda: self.store.save(self.record))
         self.note("ended", status=job.status, reason=job.failure.reason if job.failure else None)
+        self._line.give_back()
         fcntl.flock(self.lock, fcntl.LOCK_UN)
 
     def _persist(self, write: Callable[[], None]) -> None:
@@ -320,37 +356,3 @@ def _shown_prompt(request: Request) -> str | None:
     if request.mode == "interactive":
         return None
     return request.prompt_head + ("..." if request.prompt_chars > len(request.prompt_head) else "")
-
-
-def main(home: str, job_id: str, socket_path: str) -> int:
-    """The supervisor process. Returns 0 when the job's end is written and nothing of it is left."""
-    store = Store(home)
-    try:
-        connection, launch, lock = handshake.call(socket_path)
-    except (OSError, EOFError):
-        return 0  # `start` is gone: there is nobody to work for, and nothing was begun
-    record = store.load(job_id)
-    facts = record.facts
-    facts.supervisor = kernel.identify(os.getpid())
-    facts.boot_id = kernel.boot_id()
-    # tmux puts `socket,server pid,session` into the pane's environment.
-    facts.tmux_socket = os.environ.get("TMUX", "").rsplit(",", 2)[0] or None
-    try:
-        supervisor = Supervisor(store, record, launch, lock)
-        pid = supervisor.begin()
-    except CodexAgentError as error:
-        kernel.sweep(lambda: kernel.descendants(os.getpid()))
-        handshake.answer(connection, {"ok": False, **error.to_json()})
-        return 0
-    except OSError as error:
-        kernel.sweep(lambda: kernel.descendants(os.getpid()))
-        message = f"Codex could not be run: {error}"
-        handshake.answer(connection, {"ok": False, "code": "spawn_failed", "message": message, "hint": None})
-        return 0
-    handshake.answer(connection, {"ok": True, "pid": pid})
-    supervisor.run()
-    supervisor.finish()
-    notify.run(store, record, launch.env)
-    if facts.tmux_socket is not None:
-        linger.while_watched(facts.tmux_socket, record.tmux_session)
-    return 0

@@ -19,6 +19,7 @@ from codex_agent.rollouts.conversation import Conversation
 from codex_agent.store import Store
 
 _FIRST_LINES, _LAST_LINES, _LINE_CHARS = 4, 8, 400  # of a command's output
+_NUMBER_CHARS = 6  # a longer word is the beginning of an id
 _BOXES = {"completed": "[x]", "in_progress": "[>]"}
 
 
@@ -26,7 +27,7 @@ _BOXES = {"completed": "[x]", "in_progress": "[>]"}
 class Source:
     """Whose conversation, and where it lies."""
 
-    id: str
+    id: str | None
     thread_id: str
     rollout: str
     cwd: str
@@ -61,19 +62,39 @@ def source(store: Store, job_id: str) -> Source:
     )
 
 
-def whole(where: Source) -> Transcript:
-    """The conversation as one answer. Raises OSError if the rollout cannot be read."""
+def whole(where: Source, *, since: str | None = None) -> Transcript:
+    """The conversation as one answer; ``since`` as for ``from_turn``. Raises OSError if it cannot be read."""
     conversation = Conversation(where.thread_id)
-    entries = list(conversation.read(where.rollout))
+    entries = list(from_turn(conversation.read(where.rollout), since))
     return Transcript(where.id, where.thread_id, where.rollout, conversation.bad_lines, entries)
 
 
-def text(where: Source) -> Iterator[str]:
-    """The conversation for a person, in pieces of whole lines. Raises OSError if the rollout cannot be read."""
+def text(where: Source, *, since: str | None = None) -> Iterator[str]:
+    """The conversation for a person, in pieces of whole lines. Raises as ``whole`` does."""
     conversation = Conversation(where.thread_id)
-    yield from rendered(conversation.read(where.rollout), where.cwd)
+    yield from rendered(from_turn(conversation.read(where.rollout), since), where.cwd)
     if conversation.bad_lines:
         yield f"* {conversation.bad_lines} lines of {_line(where.rollout)} could not be read\n"
+
+
+def from_turn(entries: Iterable[Entry], since: str | None) -> Iterator[Entry]:
+    """The entries from this turn on: its number (from 1), its id or the beginning of it; None: all of them.
+
+    Raises BadState at the end if there was no such turn.
+    """
+    if since is None:
+        yield from entries
+        return
+    begun, number = False, 0
+    for entry in entries:
+        if not begun and entry.kind == "turn_started":
+            number += 1
+            begun = str(number) == since
+            begun = begun or (len(since) > _NUMBER_CHARS and (entry.turn_id or "").startswith(since))
+        if begun:
+            yield entry
+    if not begun:
+        raise BadState(f"There is no turn '{since}'; there are {number}.", "Give its number, its id or a prefix.")
 
 
 def rendered(entries: Iterable[Entry], cwd: str) -> Iterator[str]:

@@ -47,6 +47,11 @@ _STOPPED: dict[str, tuple[Status, str]] = {
     "timeout_total": ("failed", "The job ran longer than its --max-time"),
     "channel_lost": ("failed", "Codex's app-server no longer answered, so nobody could tell what it did."),
 }
+# A queued job whose Codex was never run, and what to do about it.
+_NOT_BEGUN = {
+    "dependency": "Mend that job (codex-agent send goes on with it), then start this one again.",
+    "spawn_failed": "Mend what is in the way, then start it again.",
+}
 # An agent that stays was ended as it should be: by `exit`, by its idle time, by a person in its pane.
 _POLITE = frozenset({"exit", "idle", "left"})
 _TURN_STATUS: dict[str, TurnStatus] = {"completed": "completed", "failed": "failed", "aborted": "interrupted"}
@@ -60,12 +65,15 @@ _LOST: dict[str, str] = {
     "supervisor": "The job's supervisor died (killed, or by a fault: see its .stderr), and the agent with it.",
     "reboot": "The machine restarted while the agent was at work.",
     "start": "The command that was starting this job ended before the agent ran.",
+    "queue": "The job's supervisor died while the job was queued; Codex was not run.",
 }
 
 
 def judge(facts: Facts, *, alive: bool, mode: Mode = "exec") -> Verdict:
     """The verdict on these facts; ``alive`` is whether the job's lock is held."""
     if facts.ended_at is None:
+        if alive and facts.queue is not None:
+            return Verdict("queued", "starting", facts.queue.detail)
         if alive:
             return _living(facts) if mode == "exec" else _staying(facts)
         # Whoever finds this settles the record; until it has, the facts can say no more than this.
@@ -80,6 +88,10 @@ def judge(facts: Facts, *, alive: bool, mode: Mode = "exec") -> Verdict:
     if mode == "exec" and _did_its_work(facts):
         # Even where a stop was asked for meanwhile: the work was done.
         return Verdict("completed")
+    if facts.stop_reason in _NOT_BEGUN:
+        message = facts.not_begun or "Codex was not run."
+        hint = _NOT_BEGUN[facts.stop_reason]
+        return Verdict("failed", failure=_failure(facts, facts.stop_reason, message, hint))
     if facts.stop_reason is not None:
         unknown: tuple[Status, str] = ("interrupted", f"The job was stopped: {facts.stop_reason}.")
         status, message = _STOPPED.get(facts.stop_reason, unknown)
@@ -201,6 +213,7 @@ def job_view(record: Record, *, alive: bool, now: float) -> Job:
         last_turn=_last(facts),
         waiting_for=facts.waiting[0] if alive and ended is None and facts.waiting else None,
         queued=facts.queued,
+        queue=facts.queue if alive and ended is None else None,
         mode=request.mode,
         driver=request.driver,
         prompt=request.prompt_head[:PROMPT_HEAD_CHARS],
@@ -210,6 +223,8 @@ def job_view(record: Record, *, alive: bool, now: float) -> Job:
         approval=request.approval,
         cwd=request.cwd,
         parent_session=request.parent_session,
+        resume=request.resume,
+        review=request.review,
         thread_id=facts.thread_id,
         rollout=facts.rollout,
         tmux_session=record.tmux_session,

@@ -1,10 +1,12 @@
 """Owns the making of big rollouts: the lines of real samples of several Codex versions, repeated and filled up.
 
-Deterministic: the same size and seed give the same bytes. Must never invent a kind of line that no Codex wrote.
+Each repetition is a turn of its own, one second after the one before. Deterministic: the same size and seed give
+the same bytes. Must never invent a kind of line that no Codex wrote.
 """
 
 from __future__ import annotations
 
+import datetime
 import glob
 import json
 import os
@@ -16,6 +18,7 @@ SAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 _OUTPUT_CHARS = 3000  # of an ordinary command output, on average
 _LONG_EVERY, _LONG_CHARS = 700, 1_000_000  # one line in so many is so long
 _TRAP_EVERY = 50
+_STAMP = '{"timestamp":"'
 # What an agent reads when it looks at a rollout: it stands, escaped, inside a string, and means nothing.
 _TRAP = (
     '{"timestamp":"2026-01-01T00:00:00.000Z","type":"event_msg","payload":{"type":"token_count","info":'
@@ -44,14 +47,22 @@ def write(path: str, size: int, version: str, *, seed: int = 7, torn: bool = Fal
     ``torn``: the file ends inside a line, as it does while Codex writes.
     """
     head, turn = _sample(version)
+    turn_id = next((line["payload"]["turn_id"] for line in turn if line["payload"].get("turn_id")), None)
+    began = datetime.datetime.fromisoformat(turn[0]["timestamp"])
     rng = random.Random(seed)
-    written = 0
+    written = number = 0
     with open(path, "wb") as file:
         for line in head:
             written += file.write(_packed(line))
         while written < size:
+            at = (began + datetime.timedelta(seconds=number)).strftime("%Y-%m-%dT%H:%M:%S").encode()
             for line in _turn(turn, rng):
-                written += file.write(_packed(line))
+                data = _packed(line)
+                data = data[: len(_STAMP)] + at + data[len(_STAMP) + len(at) :]
+                if turn_id is not None:
+                    data = data.replace(turn_id.encode(), f"{turn_id[:24]}{number:012x}".encode())
+                written += file.write(data)
+            number += 1
         if torn:
             file.write(_packed(turn[-1])[:-20])
 

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from codex_agent import __version__
-from codex_agent.cli import ending, looking, running, setup, talking
+from codex_agent.cli import ending, gate, looking, monitoring, reviewing, running, setup, talking, threads, work
 from codex_agent.cli.common import print_json, print_text
 from codex_agent.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CodexAgentError, SystemRefused
 
@@ -29,16 +29,25 @@ app = typer.Typer(
 )
 
 running.register(app)
+reviewing.register(app)
 talking.register(app)
 looking.register(app)
+threads.register(app)
+monitoring.register(app)
+work.register(app)
 ending.register(app)
+gate.register(app)
 setup.register(app)
 
 # What may begin with a dash without being an option, by command.
 _AFTER_DASHES = {
     "start": ("the prompt", 'start -- "-..."'),
+    "resume": ("the prompt", 'resume ID -- "-..."'),
+    "review": ("the prompt", 'review -- "-..."'),
+    "note": ("the text", 'note ID -- "-..."'),
     "send": ("the message", 'send ID -- "-..."'),
     "answer": ("the answer", 'answer ID -- "-..."'),
+    "run": ("the command's option", "gate run NAME -- COMMAND -..."),
     "keys": ("a key", 'keys ID -- "-..."'),
 }
 

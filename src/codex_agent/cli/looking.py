@@ -34,7 +34,7 @@ from codex_agent.jobs import Until
 from codex_agent.model import TERMINAL, JobList
 from codex_agent.render import plain
 
-_STATUSES = ("pending", "running", "completed", "failed", "interrupted")
+_STATUSES = ("pending", "queued", "running", "completed", "failed", "interrupted")
 
 
 def register(app: typer.Typer) -> None:
@@ -144,14 +144,23 @@ def output(
     transcript: Annotated[
         bool, typer.Option("--transcript", help="The conversation: who said what, commands, changed files.")
     ] = False,
+    review: Annotated[bool, typer.Option("--review", help="What a review found.")] = False,
     strip: Strip = False,
     json_output: Json = False,
 ) -> None:
-    """Print all a job has shown in its pane, or its conversation, events, result or prompt."""
-    if events + result + prompt + transcript > 1:
-        raise UsageError("--transcript, --events, --result and --prompt exclude each other.", "Give one of them.")
+    """Print all a job has shown in its pane, or its conversation, events, result, prompt or review."""
+    if events + result + prompt + transcript + review > 1:
+        raise UsageError(
+            "--transcript, --events, --result, --prompt and --review exclude each other.", "Give one of them."
+        )
     where = store()
     job_id = where.resolve(ref)
+    if review:
+        from codex_agent import reviewing
+        from codex_agent.cli.reviewing import show
+
+        show(reviewing.read(where, job_id), json_output)
+        return
     if transcript:
         source = transcript_room.source(where, job_id)
         if json_output:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import Annotated
 
 import typer
@@ -75,7 +76,12 @@ def config_unset(
 
 def _show(json_output: bool, only: str | None = None) -> None:
     rows = [
-        Setting(*row, doc=settings_room.KEYS[row.key].doc)
+        Setting(
+            row.key,
+            list(row.value) if isinstance(row.value, tuple) else row.value,
+            row.origin,
+            doc=key.doc if (key := settings_room.key_of(row.key)) else "",
+        )
         for row in settings_room.show(os.environ)
         if only in (None, row.key)
     ]
@@ -83,7 +89,12 @@ def _show(json_output: bool, only: str | None = None) -> None:
         print_json(Config(settings_room.config_path(os.environ), rows))
         return
     for row in rows:
-        value = (
-            "-" if row.value is None else str(row.value).lower() if isinstance(row.value, bool) else str(row.value)
-        )
-        print_text(f"{row.key:<20} {value:<24} {row.origin:<8} {row.doc}")
+        print_text(f"{row.key:<20} {_said(row.value):<24} {row.origin:<8} {row.doc}")
+
+
+def _said(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return shlex.join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

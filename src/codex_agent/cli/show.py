@@ -14,6 +14,7 @@ from codex_agent.verdict import seconds
 _COLORS = {
     "running": "\x1b[36m",
     "pending": "\x1b[36m",
+    "queued": "\x1b[35m",
     "completed": "\x1b[32m",
     "failed": "\x1b[31m",
     "interrupted": "\x1b[33m",
@@ -36,6 +37,9 @@ def span(ms: int) -> str:
 
 def state(job: Job) -> str:
     """Status, and the turn's state or the reason where there is one: ``running/working``."""
+    if job.queue is not None:
+        place = f" {job.queue.place}/{job.queue.of}" if job.queue.place is not None else ""
+        return f"{job.status}{place}"
     if job.turn_state is not None:
         return f"{job.status}/{job.turn_state}"
     return f"{job.status}/{job.failure.reason}" if job.failure else job.status
@@ -58,31 +62,42 @@ def table(jobs: Sequence[Job], *, color: bool) -> str:
             span(job.elapsed_ms),
             str(job.tokens.total) if job.tokens else "-",
             str(len(job.files_modified)) if job.files_modified else "-",
-            _one_line((f"[{job.name}] " if job.name else "") + job.prompt),
+            one_line((f"[{job.name}] " if job.name else "") + job.prompt),
         )
         for job in jobs
     ]
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(5)]
-    room = max(20, shutil.get_terminal_size((120, 24)).columns - sum(widths) - 10)
-    lines = ["  ".join([*(cell.ljust(width) for cell, width in zip(head, widths, strict=False)), head[5]])]
-    for job, row in zip(jobs, rows, strict=True):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        cells[1] = paint(job.status, cells[1], color)
-        lines.append("  ".join([*cells, row[5][:room]]))
+    lines = columns(head, rows, shutil.get_terminal_size((120, 24)).columns)
+    if color:
+        width = max(len(row[1]) for row in [head, *rows])
+        for number, (job, row) in enumerate(zip(jobs, rows, strict=True), 1):
+            before, cell, after = lines[number].partition(row[1].ljust(width))
+            lines[number] = before + paint(job.status, cell, color) + after
     return "\n".join(lines)
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[str]:
+    """Lines with their cells below each other; the last one is cut to what is left of ``room`` (20 at least)."""
+    last = len(head) - 1
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(last)]
+    left = max(20, room - sum(widths) - 2 * last)
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[last][:left]])
+        for row in [head, *rows]
+    ]
 
 
 def details(job: Job, *, color: bool) -> str:
     """Everything a person wants to know of one job."""
     title = f"{job.id}  {job.name}" if job.name else job.id
-    rows = [("task", _one_line(job.prompt))]
+    rows = [("task", one_line(job.prompt))]
     rows.append(("model", f"{job.model or 'Codex default'}{f' ({job.reasoning})' if job.reasoning else ''}"))
     rows.append(("sandbox", job.sandbox))
     if job.mode == "interactive" or job.approval != "never":
         plain_one = ", plain (the bare TUI)" if job.driver == "plain" else ""
         rows.append(("mode", f"{job.mode}{plain_one}, approval {job.approval}"))
-    rows.append(("cwd", _one_line(job.cwd)))
-    rows.append(("time", f"{span(job.elapsed_ms)}, started {job.started_at or job.created_at}"))
+    rows.append(("cwd", one_line(job.cwd)))
+    begun = "made" if job.queue else "started"
+    rows.append(("time", f"{span(job.elapsed_ms)}, {begun} {job.started_at or job.created_at}"))
     if job.mode == "interactive" or job.turn_count > 1:
         rows.extend(_turns(job))
     if job.waiting_for:
@@ -96,25 +111,29 @@ def details(job: Job, *, color: bool) -> str:
         rows.append(
             (
                 "files",
-                ", ".join(map(_one_line, job.files_modified[:20]))
+                ", ".join(map(one_line, job.files_modified[:20]))
                 + (" ..." if len(job.files_modified) > 20 else ""),
             )
         )
     if job.thread_id:
         rows.append(("thread", job.thread_id))
+    if job.resume:
+        rows.append(("forked" if job.resume.forked else "resumed", f"thread {job.resume.thread_id}"))
     if job.parent_session:
         rows.append(("parent", job.parent_session))
-    if job.turn_state_reason:
-        rows.append(("why", _one_line(job.turn_state_reason)))
+    if job.queue is not None:
+        rows.append(("waits", f"{one_line(job.queue.detail)}, since {job.queue.since}"))
+    elif job.turn_state_reason:
+        rows.append(("why", one_line(job.turn_state_reason)))
     if job.failure:
-        rows.append(("failure", _one_line(job.failure.message)))
+        rows.append(("failure", one_line(job.failure.message)))
         told = job.failure.last_stderr
         # What Codex says while it is being ended explains nothing.
         if job.status == "failed" and told and told not in job.failure.message:
-            rows.append(("stderr", _one_line(told)))
+            rows.append(("stderr", one_line(told)))
         if job.failure.hint:
             rows.append(("try", job.failure.hint))
-    rows.extend(("note", _one_line(text)) for text in job.warnings)
+    rows.extend(("note", one_line(text)) for text in job.warnings)
     if job.summary:
         said = plain(job.summary).strip()
         if len(job.summary) == SUMMARY_CHARS:
@@ -133,7 +152,7 @@ def _turns(job: Job) -> list[tuple[str, str]]:
     if job.last_turn is not None:
         last = job.last_turn
         took = f" after {span(last.duration_ms)}" if last.duration_ms is not None else ""
-        told = f": {_one_line(last.error)}" if last.error else ""
+        told = f": {one_line(last.error)}" if last.error else ""
         rows.append(("last", f"turn {last.id or '(no id)'} {last.status}{took}{told}"))
     return rows
 
@@ -141,7 +160,7 @@ def _turns(job: Job) -> list[tuple[str, str]]:
 def asks(waiting: Waiting) -> str:
     """What the agent waits for, on one line; a command of several lines is not passed off as one."""
     command = None if waiting.command is None else " ↵ ".join(plain(waiting.command).strip().split("\n"))
-    what = _one_line(command or ", ".join(waiting.files) or waiting.reason or "")
+    what = one_line(command or ", ".join(waiting.files) or waiting.reason or "")
     kind = waiting.kind.replace("_", " ")
     cut = " ..." if len(what) > _ASKS_CHARS else ""
     return f"{kind}: {what[:_ASKS_CHARS]}{cut}" if what else kind
@@ -155,16 +174,16 @@ def asked(one: Asked, now: str) -> str:
     lines = [f"{title}  {waiting.n}: {waiting.kind.replace('_', ' ')}, waiting for {span(waited_ms)}"]
     if waiting.command is not None:
         lines.append("  $ " + plain(waiting.command).replace("\n", "\n    "))
-    lines += [f"  ~ {_one_line(path)}" for path in waiting.files]
+    lines += [f"  ~ {one_line(path)}" for path in waiting.files]
     for question in waiting.questions:
-        header = f"{_one_line(question.header)}: " if question.header else ""
+        header = f"{one_line(question.header)}: " if question.header else ""
         secret = " (the answer is secret)" if question.secret else ""
-        lines.append(f"  ? {header}{_one_line(question.text)}{secret}")
-        lines += [f"    {number}. {_one_line(option)}" for number, option in enumerate(question.options, 1)]
+        lines.append(f"  ? {header}{one_line(question.text)}{secret}")
+        lines += [f"    {number}. {one_line(option)}" for number, option in enumerate(question.options, 1)]
     if waiting.reason is not None and not waiting.questions:
-        lines.append(f"  why: {_one_line(waiting.reason)}")
+        lines.append(f"  why: {one_line(waiting.reason)}")
     if waiting.cwd is not None:
-        lines.append(f"  in {_one_line(waiting.cwd)}")
+        lines.append(f"  in {one_line(waiting.cwd)}")
     return "\n".join([*lines, *(f"  {line}" for line in responses(one.id, waiting))])
 
 
@@ -190,5 +209,6 @@ def tokens(used: Tokens) -> str:
     return text
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """A text without control codes and line ends."""
     return " ".join(plain(text).split())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         check_profile,
         check_reasoning,
         check_repository,
+        check_thread_source,
         exec_argv,
         reasoning_efforts,
     )
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         viewer_argv,
     )
     from codex_agent.codex.login import Login, login_state
+    from codex_agent.codex.resuming import continued_argv, has_fork, review_argv
     from codex_agent.codex.sandbox import Sandbox, sandbox_state
     from codex_agent.codex.startup import startup_overrides
     from codex_agent.codex.version import KNOWN_NEWEST, KNOWN_OLDEST, is_known, parse_version
@@ -57,10 +59,13 @@ __all__ = [
     "check_profile",
     "check_reasoning",
     "check_repository",
+    "check_thread_source",
+    "continued_argv",
     "diagnose",
     "exec_argv",
     "find",
     "has_channel",
+    "has_fork",
     "is_known",
     "login_state",
     "parse_version",
@@ -68,6 +73,7 @@ __all__ = [
     "plain_argv",
     "reasoning_efforts",
     "reconnect_reason",
+    "review_argv",
     "sandbox_state",
     "server_argv",
     "startup_overrides",
@@ -92,10 +98,13 @@ _HOME_OF = {
     "check_profile": "flags",
     "check_reasoning": "flags",
     "check_repository": "flags",
+    "check_thread_source": "flags",
+    "continued_argv": "resuming",
     "diagnose": "failures",
     "exec_argv": "flags",
     "find": "finding",
     "has_channel": "interactive",
+    "has_fork": "resuming",
     "is_known": "version",
     "login_state": "login",
     "parse_version": "version",
@@ -103,6 +112,7 @@ _HOME_OF = {
     "plain_argv": "interactive",
     "reasoning_efforts": "flags",
     "reconnect_reason": "failures",
+    "review_argv": "resuming",
     "sandbox_state": "sandbox",
     "server_argv": "interactive",
     "startup_overrides": "startup",

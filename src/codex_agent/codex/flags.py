@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from codex_agent.codex.ask import ask
 from codex_agent.codex.version import parse_version
 from codex_agent.errors import MissingProgram, UsageError
-from codex_agent.model import SANDBOXES
+from codex_agent.model import SANDBOXES, Driver
 
 if TYPE_CHECKING:
     from codex_agent.codex.finding import Codex
@@ -53,6 +53,7 @@ class ExecOptions:
     config: list[str] = field(default_factory=list)
     output_schema: str | None = None
     skip_git_repo_check: bool = False
+    thread_source: str | None = None
 
 
 def exec_argv(codex: Codex, options: ExecOptions) -> list[str]:
@@ -79,6 +80,8 @@ def exec_argv(codex: Codex, options: ExecOptions) -> list[str]:
         argv.append(f"--output-schema={options.output_schema}")
     if options.skip_git_repo_check:
         argv.append("--skip-git-repo-check")
+    if options.thread_source is not None:
+        argv.append(f"--thread-source={options.thread_source}")
     argv += [f"--config={_override(text)}" for text in options.config]
     argv.append("-")
     for word in argv:
@@ -161,6 +164,21 @@ def _has_table(base: str, name: str) -> bool:
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"Codex's configuration {base} cannot be read: {error}.", "Correct it.") from error
     return isinstance(profiles, dict) and name in profiles
+
+
+def check_thread_source(word: str, version: str, driver: Driver) -> None:
+    """Raises UsageError if no source can be given so, MissingProgram if this Codex cannot take one.
+
+    `codex exec` takes any word from 0.150 on; the app-server has always taken some, which it names itself (0.133).
+    """
+    _given(word, "source")
+    if driver == "plain":
+        raise UsageError("Codex's bare TUI takes no --thread-source.", "Leave --plain or --thread-source out.")
+    if driver == "exec" and parse_version(version) < (0, 150, 0):
+        raise MissingProgram(
+            f"Codex {version} takes no --thread-source (0.150.0 and later do).",
+            "Leave it out, or name a newer Codex.",
+        )
 
 
 def check_reasoning(codex: Codex, effort: str, environ: Mapping[str, str]) -> None:

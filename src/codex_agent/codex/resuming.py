@@ -1,4 +1,4 @@
-"""Owns the words that go on with a thread, made from those that began it: `codex exec resume`, the bare TUI's.
+"""Owns the words behind `codex exec` and the bare TUI that make them go on with a thread, fork one, or review.
 
 Light enough for the supervisor. Must never touch a file.
 """
@@ -7,14 +7,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from codex_agent.codex.version import parse_version
+from codex_agent.model import Driver, Resume, ReviewTarget
 
-def resume_argv(argv: Sequence[str], thread_id: str) -> list[str]:
-    """From ``flags.exec_argv``'s words: the same, but for this thread and without the pictures of its beginning.
+_VERBS = ("resume", "fork", "review")
 
-    Codex restores neither sandbox nor folder (0.169.0), so the words that give them stay, before `resume`, where
+
+def has_fork(version: str, driver: Driver) -> bool:
+    """Whether this Codex can begin a new thread with another one's history, when driven so."""
+    return parse_version(version) >= ((0, 133, 0) if driver == "channel" else (0, 150, 0))
+
+
+def continued_argv(argv: Sequence[str], resume: Resume) -> list[str]:
+    """From ``flags.exec_argv``'s words: the same, but with that thread, or a new one that begins as it is.
+
+    Codex restores neither sandbox nor folder (0.169.0), so the words that give them stay, before the verb, where
     every version from 0.98.0 on takes them.
     """
-    words = [word for word in argv[:-1] if not word.startswith("--image=")]
+    return [*argv[:-1], "fork" if resume.forked else "resume", resume.thread_id, "-"]
+
+
+def review_argv(argv: Sequence[str], target: ReviewTarget) -> list[str]:
+    """From ``flags.exec_argv``'s words: a review. Instructions come on stdin; Codex takes none beside a target."""
+    about = {
+        "uncommitted": "--uncommitted",
+        "base": f"--base={target.name}",
+        "commit": f"--commit={target.commit}",
+    }
+    return [*argv[:-1], "review", "-" if target.instructed else about[target.kind]]
+
+
+def resume_argv(argv: Sequence[str], thread_id: str) -> list[str]:
+    """The words of the run that follows one with these: for this thread, without the pictures of its first turn.
+
+    What stands before the verb is never one of them: values are joined to their flags, and paths are absolute.
+    """
+    verb = next((at for at, word in enumerate(argv) if at > 1 and word in _VERBS), len(argv) - 1)
+    words = [word for word in argv[:verb] if not word.startswith("--image=")]
     return [*words, "resume", thread_id, "-"]
 
 

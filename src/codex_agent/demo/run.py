@@ -92,8 +92,8 @@ def _run(keep: bool, screen: Console | None, environ: Mapping[str, str]) -> int:
 
 
 def _settings(own: settings.Settings, place: stage.Stage) -> settings.Settings:
-    """Nothing of the user's settings but where Codex is."""
-    return replace(settings.Settings(), codex=own.codex, tmux_socket=place.tmux_socket)
+    """Nothing of the user's settings but where Codex is. The agents share a repository on purpose."""
+    return replace(settings.Settings(), codex=own.codex, tmux_socket=place.tmux_socket, overlap_check=False)
 
 
 def _plan(part: Part, place: stage.Stage, own: settings.Settings, environ: Mapping[str, str]) -> starting.Plan:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (("agent", 6), ("id", 8), ("status", 21), ("time", 6), ("tokens", 6), ("files", 5))
 _NUMBERS = ("time", "tokens", "files")
-_STYLES = {"completed": "green", "running": "cyan", "pending": "dim"}
+_STYLES = {"completed": "green", "running": "cyan", "pending": "dim", "queued": "dim"}
 
 
 class Watcher(Protocol):

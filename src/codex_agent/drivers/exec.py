@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from functools import partial
 from typing import Any
 
 from codex_agent import execstream, kernel, mailbox
 from codex_agent.child import Child, Rung
+from codex_agent.codex.failures import diagnose
 from codex_agent.codex.resuming import resume_argv
 from codex_agent.drivers.base import Done, Host, Json, Message, refusal
-from codex_agent.errors import RecordUnreadable, StoreUnwritable
-from codex_agent.model import stamp
+from codex_agent.errors import RecordUnreadable, StartFailed, StoreUnwritable
+from codex_agent.model import Resume, stamp
 from codex_agent.render import event_text, plain
 
 _LINE_LIMIT = 1 << 26
+# How long Codex may take to open a thread: 0.2 s as a rule, more for a long one and with many at once.
+_OPEN_S, _OPEN_PAUSE_S = 30.0, 0.01
 # SIGINT lets Codex note `turn_aborted` and end its own commands (40 ms, measured on 0.169.0); after that it is
 # only a matter of time.
 _LADDER: tuple[Rung, ...] = ((signal.SIGINT, 4.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0))
@@ -38,6 +42,7 @@ class ExecDriver:
         self._taken: set[str] = set()  # also what a full disk kept in the mailbox
         self._turn_before: str | None = None
         self._count_before = 0
+        self._thread: str | None = None
         self._child: Child
 
     @property
@@ -51,7 +56,31 @@ class ExecDriver:
         waiting = mailbox.load(supervisor.store, supervisor.record.id) if self._facts.runs > 1 else []
         if waiting:
             return self._follow_up(waiting)
-        return self._run(supervisor.launch.argv, supervisor.store.path(supervisor.record.id, ".prompt"))
+        pid = self._run(supervisor.launch.argv, supervisor.store.path(supervisor.record.id, ".prompt"))
+        resume = supervisor.record.request.resume
+        if resume is not None and self._facts.runs == 1:
+            self._see_thread(resume)
+        return pid
+
+    def _see_thread(self, resume: Resume) -> None:
+        """Waits until Codex says which thread it has open. Raises StartFailed if that is none, or another one."""
+        deadline = time.monotonic() + _OPEN_S
+        while self._thread is None:
+            for pid, status in kernel.reap():
+                self._child.met(pid, status)
+            self._child.drain()
+            if self._thread is None and (self.over or time.monotonic() > deadline):
+                break
+            time.sleep(_OPEN_PAUSE_S)
+        if self._thread is None:
+            tail = self._supervisor.outputs.stderr_tail()
+            ended = self._child.exit_status
+            code = None if ended is None else os.waitstatus_to_exitcode(ended)
+            found = diagnose(message=None, info=None, stderr_tail=tail, exit_code=code)
+            verb = "fork" if resume.forked else "go on with"
+            raise StartFailed(f"Codex did not {verb} thread {resume.thread_id}: {found.message}", found.hint)
+        if (self._thread == resume.thread_id) == resume.forked:
+            raise StartFailed(f"Codex opened the thread {self._thread} when asked for {resume.thread_id}.")
 
     def again(self) -> bool:
         supervisor = self._supervisor
@@ -184,6 +213,7 @@ class ExecDriver:
         supervisor.rollout_soon()
         kind = event["type"]
         if kind == "thread.started":
+            self._thread = facts.thread_id
             supervisor.note("thread", thread_id=facts.thread_id)
         elif kind == "turn.started":
             supervisor.note("turn_started", count=facts.turn.count)

@@ -11,11 +11,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from codex_agent import kernel
+from codex_agent import watching
 from codex_agent.answers import Changed, Entry, Ran, Said, Used
 from codex_agent.drivers.base import Json
 from codex_agent.rollouts.conversation import LONGEST_LINE, Conversation
-from codex_agent.rollouts.fold import flatten
+from codex_agent.rollouts.values import flatten
 
 _CHUNK = 256 * 1024
 _HEAD = 96  # bytes in which the first "type" of a line begins
@@ -57,7 +57,7 @@ class Following:
         self._conversation = Conversation(thread_id)
         self._offset = os.stat(path).st_size if from_end else 0
         self._rest = bytearray()
-        self.handle = kernel.watch_file(path)
+        self.handle = watching.watch_file(path)
 
     def read_new(self) -> Iterator[Entry]:
         """What was appended since the last call, in order. Raises OSError if the file cannot be read."""

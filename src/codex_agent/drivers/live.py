@@ -97,7 +97,7 @@ class LiveDriver:
         images: list[str] = []
         if message is not None:
             text = message.text
-        elif facts.runs > 1:
+        elif facts.runs > 1 or supervisor.record.request.prompt_chars == 0:
             return
         else:
             text, images = prompt_of(supervisor.store, supervisor.record.id), supervisor.record.request.images

@@ -103,6 +103,8 @@ class PlainDriver:
         if self._facts.runs > 1:
             message = self._typed.first()
             return None if message is None else self._typed.sayable(message.id, message.text)
+        if supervisor.record.request.prompt_chars == 0:
+            return None
         return self._typed.sayable("first", prompt_of(supervisor.store, supervisor.record.id))
 
     def _is_ready(self) -> bool:

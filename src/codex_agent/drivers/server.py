@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from codex_agent import __version__, kernel
-from codex_agent.channel import Channel, ChannelClosed, words
+from codex_agent.channel import Channel, ChannelClosed, Reply, words
 from codex_agent.child import Child, Rung
 from codex_agent.drivers.base import Host, Json
 from codex_agent.errors import StartFailed
@@ -106,22 +106,33 @@ def clear_socket(path: str, real: str | None = None) -> None:
             os.unlink(each)
 
 
+def _ask_briefly(channel: Channel, method: str, params: Json) -> Reply:
+    """The history is long, and the TUI fetches it for itself; 0.133 knows no way to leave it out."""
+    reply = channel.ask(method, {**params, "excludeTurns": True}, ANSWER_S)
+    if reply.error is not None and "excludeTurns" in reply.error:
+        reply = channel.ask(method, params, ANSWER_S)
+    return reply
+
+
 def open_thread(channel: Channel, facts: Facts, request: Request) -> None:
-    """Has the server begin the job's thread, or go on with it. Raises StartFailed, ChannelClosed."""
+    """Has the server begin the job's thread, fork one, or go on with one. Raises StartFailed, ChannelClosed."""
     params = words.thread_params(request)
-    if facts.thread_id is None:
-        reply = channel.ask("thread/start", params, ANSWER_S)
+    wanted = facts.thread_id
+    if wanted is not None:
+        reply = _ask_briefly(channel, "thread/resume", {**params, "threadId": wanted})
+    elif request.resume is not None:
+        reply = _ask_briefly(channel, "thread/fork", {**params, "threadId": request.resume.thread_id})
     else:
-        params["threadId"] = facts.thread_id
-        # The history is long, and the TUI fetches it for itself; 0.133 knows no way to leave it out.
-        reply = channel.ask("thread/resume", {**params, "excludeTurns": True}, ANSWER_S)
-        if reply.error is not None and "excludeTurns" in reply.error:
-            reply = channel.ask("thread/resume", params, ANSWER_S)
+        if request.thread_source is not None:
+            params["threadSource"] = request.thread_source
+        reply = channel.ask("thread/start", params, ANSWER_S)
     if reply.error is not None:
         raise StartFailed(f"Codex did not open the thread: {reply.error}")
     thread = reply.result.get("thread")
     if not isinstance(thread, dict) or not isinstance(thread.get("id"), str):
         raise ChannelClosed("it opened a thread without an id")
+    if wanted is not None and thread["id"] != wanted:
+        raise StartFailed(f"Codex opened the thread {thread['id']} instead of {wanted}.")
     facts.thread_id = thread["id"]
     if isinstance(thread.get("path"), str):
         facts.rollout = thread["path"]

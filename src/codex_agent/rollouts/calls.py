@@ -36,9 +36,12 @@ class _Call:
 
 
 class Calls:
-    """The calls that have no output yet."""
+    """The calls that have no output yet. ``whole``: what commands printed is not clipped."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, whole: bool = False) -> None:
+        self._whole = whole
+        self._items = False
+        self._told: set[str] = set()
         self._open: dict[str, _Call] = {}
         self._sessions: dict[str, _Call] = {}  # commands that run on, by Codex's number for them
 
@@ -67,9 +70,14 @@ class Calls:
             name = f"{text(payload, 'namespace') or ''}{name}".removeprefix("mcp__").replace("__", ".")
         self._open[call_id] = _Call(at, turn_id, name, given, files)
 
-    def drop(self, call_id: str | None) -> None:
-        """The call has been told of by a record of its own."""
+    def is_open(self, call_id: str) -> bool:
+        """Whether its output would say something."""
+        return call_id in self._open
+
+    def drop(self, call_id: str | None) -> bool:
+        """The call has been told of by a record of its own. Whether that is the first that is told of it."""
         self._open.pop(call_id or "", None)
+        return call_id not in self._told
 
     def end(self, payload: dict[str, Any], at: str | None) -> list[Entry]:
         """A call's output: what came of it."""
@@ -92,8 +100,22 @@ class Calls:
                 status = "running" if session is not None else "declined" if "rejected" in body else status
             if exit_code is None and body.startswith("aborted by user"):
                 status, body = "interrupted", ""
+            if self._items:
+                if not exit_code:
+                    return []  # its item says what became of it, or will
+                self._told.add(text(payload, "call_id") or "")
             return [
-                Ran("command", at, call.turn_id, call.input, "agent", status, exit_code, clip(body), len(body))
+                Ran(
+                    "command",
+                    at,
+                    call.turn_id,
+                    call.input,
+                    "agent",
+                    status,
+                    exit_code,
+                    body if self._whole else clip(body),
+                    len(body),
+                )
             ]
         status = "failed" if body.startswith(_FAILURES) else "completed"
         return [Used("tool", at, call.turn_id, call.name, clip(call.input), status, clip(body))]
@@ -101,6 +123,8 @@ class Calls:
     def rest(self) -> list[Entry]:
         """What was begun and has no output: it runs, or nobody lived to write down its end."""
         left: list[Entry] = []
+        if self._items:
+            self._open.clear()
         for call in self._open.values():
             if call.name in SHELLS:
                 left.append(Ran("command", call.at, call.turn_id, call.input, "agent", "running", None, "", 0))
@@ -110,7 +134,11 @@ class Calls:
         return left
 
     def forget(self) -> None:
-        """From here on the rollout has items."""
+        """From here on the rollout has items: of commands only one that failed matters, if no item tells of it.
+
+        0.163.0 writes none for a command that its sandbox made fail at once.
+        """
+        self._items = True
         kept = {call_id: call for call_id, call in self._open.items() if call.name == "update_plan"}
         self._open = kept
         self._sessions.clear()

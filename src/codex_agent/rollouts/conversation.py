@@ -8,22 +8,23 @@ over, as in ``fold``. Never writes, never fails on what a line contains.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from ..answers import Changed, Entry, FileChanged, Marked, Noted, Planned, Ran, Said, Used
-from ..errors import MissingProgram
 from ..model import TurnStatus
-from .calls import Calls, clip, command_text, plain_text, plan
-from .fold import Fold
-from .kinds import CALLS, GLUED, TYPE
+from .calls import SHELLS, Calls, clip, command_text, plain_text, plan
+from .files import Damaged, opened
+from .fold import Fold, RolloutState
+from .kinds import CALLS, GLUED, PLAN, PLAN_WITHIN, RESPONSE, TYPE
 from .usage import mapping, number, text
 
 LONGEST_LINE = 64 * 1024 * 1024  # a longer one is counted as bad
 _HEAD = 96  # bytes in which the first "type" must begin
+_CALL_ID = b'"call_id":"'
+_OUTPUT_HEAD = 400  # bytes in which an output says how the command ended
 # Most of a rollout; not worth decoding. What these begin with stands right after the first `"type":"`.
 _SILENT = (
     b'response_item","payload":{"type":"message"',
@@ -43,12 +44,16 @@ class Conversation:
 
     ``thread_id`` says whose it is, as for ``Reader``. ``bad_lines`` counts what could not be read. ``read`` takes
     a whole file; whoever follows one that grows hands its new lines to ``line``, and calls ``rest`` at the end.
+    ``whole``: outputs of commands are not clipped. ``open_calls``: ids of tool calls that have no output yet.
     """
 
-    def __init__(self, thread_id: str | None = None) -> None:
+    def __init__(self, thread_id: str | None = None, *, whole: bool = False) -> None:
         self.bad_lines = 0
+        self.open_calls: set[str] = set()
+        self._kept: dict[str, bytes] = {}  # calls that nothing else has told of so far
+        self._whole = whole
         self._fold = Fold(thread_id)
-        self._calls = Calls()
+        self._calls = Calls(whole=whole)
         self._items = False  # this Codex writes items, so events and calls say the same a second time
         self._searched: tuple[bool, str] | None = None
 
@@ -56,9 +61,14 @@ class Conversation:
     def thread_id(self) -> str | None:
         return self._fold.state.thread_id
 
+    @property
+    def state(self) -> RolloutState:
+        """What the lines so far add up to, as far as they are decoded here: who, where, turns, policy and goal."""
+        return self._fold.state
+
     def read(self, path: str) -> Iterator[Entry]:
         """Every entry of a file up to its last whole line. OSError if it cannot be read."""
-        with _opened(path) as file:
+        with opened(path) as file:
             while data := self._next(file):
                 yield from self.line(data)
         yield from self.rest()
@@ -71,7 +81,7 @@ class Conversation:
                 return data if data.endswith(b"\n") else b""
             while (more := file.readline(LONGEST_LINE)) and not more.endswith(b"\n"):
                 pass
-        except _Damaged:
+        except Damaged:
             self.bad_lines += 1
             return b""
         return b"(a line that is too long)\n" if more else b""
@@ -85,11 +95,10 @@ class Conversation:
         kind = data.find(TYPE, 0, _HEAD) + len(TYPE)
         if kind >= len(TYPE) and data.startswith(_SILENT, kind) and data.find(GLUED, 1) < 0:
             return []
+        if self._items and data.startswith(RESPONSE, kind) and self._fold.plain and self._says_no_more(data, kind):
+            return []
         try:
-            record = json.loads(data)
-            if b"\\ud" in data or b"\\uD" in data:  # half a character would fail whoever writes it on
-                data = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
-                record = json.loads(data)
+            record, data = _decoded(data)
         except (ValueError, RecursionError):
             return self._broken(data)
         payload = record.get("payload") if isinstance(record, dict) else None
@@ -104,9 +113,41 @@ class Conversation:
                 return []
             if ordinal:
                 fold.own_from = 0
-        if not fold.plain and top != "session_meta" and name != "task_started":
+        if (fold.copied or fold.own_from) and top != "session_meta" and name != "task_started":
             return []
         return self._record(top, name, payload, text(record, "timestamp"), data)
+
+    def _says_no_more(self, data: bytes, kind: int) -> bool:
+        """Whether this is a call, or its output, that says no more than the items do. A call is kept, in case."""
+        at = kind + len(RESPONSE)
+        name = data[at : data.find(b'"', at, at + 64)]
+        key = data.find(_CALL_ID, at) + len(_CALL_ID)
+        if key < len(_CALL_ID) or data.find(PLAN, at, kind + PLAN_WITHIN) >= 0 or data.find(GLUED, 1) >= 0:
+            return False
+        call_id = data[key : data.find(b'"', key)].decode("utf-8", "replace")
+        if name in CALLS:
+            self.open_calls.add(call_id)
+            if any(data.find(b'"name":"%s"' % shell.encode(), at, at + 160) >= 0 for shell in SHELLS):
+                self._kept[call_id] = data
+            return True
+        if not name.endswith(b"_output"):
+            return False
+        self.open_calls.discard(call_id)
+        call = self._kept.pop(call_id, None)
+        if call is None:  # an item has told of it; or it is no shell's
+            return not self._calls.is_open(call_id)
+        head = data[key : key + _OUTPUT_HEAD]
+        if b"xited with code 0\\n" in head or b"xit code: 0\\n" in head:
+            return True
+        try:
+            record, _ = _decoded(call)
+        except (ValueError, RecursionError):
+            self._broken(call)
+            return False
+        state = self._fold.state
+        if isinstance(record, dict):
+            self._calls.begin(mapping(record, "payload"), None, state.turn_id, state.cwd or "/")
+        return False
 
     def _broken(self, data: bytes) -> list[Entry]:
         # To 0.133 Codex appends to a line that a crash had torn: the sound record begins in its middle.
@@ -123,6 +164,8 @@ class Conversation:
             return [Marked("compacted", at, turn_id, None, None, None)]
         if top in ("session_meta", "turn_context"):
             self._fold.put(top.encode(), data)
+        elif name == "thread_goal_updated":
+            self._fold.put(b"thread_goal_updated", data)
         elif name in ("task_started", "task_complete", "turn_aborted", "error"):
             return self._turn(name, payload, at, data)
         elif name == "item_completed":
@@ -140,6 +183,9 @@ class Conversation:
         state = self._fold.state
         before = (state.turns_started, state.turn_state)
         self._fold.put(name.encode(), data)
+        if name != "error":
+            self.open_calls.clear()
+            self._kept.clear()
         if name == "task_started" and state.turns_started > before[0]:
             return [*self._calls.rest(), Marked("turn_started", at, state.turn_id, None, None, None)]
         status = _TURNS.get(state.turn_state)
@@ -154,9 +200,11 @@ class Conversation:
 
     def _response(self, name: str, payload: dict[str, Any], at: str | None, turn_id: str | None) -> list[Entry]:
         if name in _CALL_NAMES:
-            if not self._items or text(payload, "name") == "update_plan":
+            self.open_calls.add(text(payload, "call_id") or "")
+            if not self._items or text(payload, "name") in ("update_plan", *SHELLS):
                 self._calls.begin(payload, at, turn_id, self._fold.state.cwd or "/")
         elif name.endswith("_output"):
+            self.open_calls.discard(text(payload, "call_id") or "")
             return self._calls.end(payload, at)
         elif name == "web_search_call" and not self._items:
             return self._search(payload, at, turn_id)
@@ -170,6 +218,10 @@ class Conversation:
             self._items = True
             self._calls.forget()
         if self._fold.older_than_thread(turn_id) or kind in ("Reasoning", "ContextCompaction"):
+            return []
+        self._kept.pop(text(item, "id") or "", None)
+        first = self._calls.drop(text(item, "id"))
+        if kind == "CommandExecution" and not first:
             return []
         told = ITEMS.get(kind)
         return told(self, item, at, turn_id) if told else [_tool(item, kind, None, at, turn_id)]
@@ -193,7 +245,7 @@ class Conversation:
                 "user" if item.get("source") == "user_shell" else "agent",
                 text(item, "status") or "completed",
                 code if isinstance(code, int) else None,
-                clip(printed),
+                printed if self._whole else clip(printed),
                 len(printed),
             )
         ]
@@ -281,6 +333,15 @@ _CALL_NAMES = frozenset(name.decode() for name in CALLS)
 _KINDS: dict[str, Literal["add", "update", "delete"]] = {"add": "add", "delete": "delete"}
 
 
+def _decoded(data: bytes) -> tuple[Any, bytes]:
+    """A line's record; half a character in it, which would fail whoever writes it on, is replaced. ValueError."""
+    record = json.loads(data)
+    if b"\\ud" in data or b"\\uD" in data:
+        data = json.dumps(record, ensure_ascii=False).encode("utf-8", "replace")
+        record = json.loads(data)
+    return record, data
+
+
 def _words(payload: dict[str, Any]) -> str:
     """The text of a message: an event's, or an item's parts."""
     parts = payload.get("content")
@@ -303,38 +364,3 @@ def _tool(item: dict[str, Any], name: str, given: Any, at: str | None, turn_id: 
     if given is not None and not isinstance(given, str):
         given = json.dumps(given, ensure_ascii=False)
     return Used("tool", at, turn_id, name, clip(given) if given else None, status, clip(answer))
-
-
-class _Damaged(Exception):
-    """A compressed file that is cut or broken: what came before stands."""
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[io.BufferedIOBase]:
-    if not path.endswith(".zst"):
-        with open(path, "rb") as plain:
-            yield plain
-        return
-    try:
-        import zstandard
-    except ImportError as error:
-        raise MissingProgram(
-            f"{path} is compressed and the Python package zstandard is not there.",
-            "Install codex-agent with its dependencies, or unpack the file with `zstd -d`.",
-        ) from error
-
-    class Unpacked(io.RawIOBase):
-        """What ``zstandard`` reads has no ``readline``."""
-
-        def readable(self) -> bool:
-            return True
-
-        def readinto(self, buffer: Any) -> int:
-            try:
-                return int(stream.readinto(buffer))
-            except zstandard.ZstdError as error:
-                raise _Damaged from error
-
-    with open(path, "rb") as packed:
-        stream: Any = zstandard.ZstdDecompressor().stream_reader(packed)
-        yield io.BufferedReader(Unpacked(), 256 * 1024)

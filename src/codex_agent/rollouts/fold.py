@@ -24,6 +24,7 @@ from typing import Any, Literal
 from ..model import Tokens
 from . import patches
 from .usage import Usage, mapping, text
+from .values import flatten, goal, sandbox, steps, taken
 
 RolloutTurn = Literal["open", "completed", "failed", "aborted"]
 
@@ -43,8 +44,14 @@ class RolloutState:
     sandbox: str | None = None
     approval: str | None = None
     tokens: Tokens | None = None
-    files: dict[str, None] = field(default_factory=dict)
-    """Absolute paths that were changed through Codex, in order; a move counts as both paths."""
+    by_model: dict[str, Tokens] = field(default_factory=dict)
+    """What this thread has used itself of each model; "" stands for one that is not told."""
+    files: dict[str, patches.Kind] = field(default_factory=dict)
+    """Absolute paths that were changed through Codex, in order, and what became of each; a move counts as both."""
+    plan: list[list[str]] = field(default_factory=list)
+    """The last plan's steps, each with its status."""
+    goal: dict[str, Any] | None = None
+    """The last ``thread_goal_updated``'s goal, for the versions that write one."""
     last_message: str | None = None
     turn_state: RolloutTurn | None = None
     """How the last turn stands; None before the first, and for versions that do not mark turns (0.98)."""
@@ -71,23 +78,36 @@ class Fold:
         """This file's Codex records file changes itself, so tool calls need not be read."""
         self.own_from = 0
         """First ordinal that is this thread's own; what is before was copied from its parent."""
-        self.calls: dict[str, list[str]] = {}
-        """apply_patch calls that have no output yet: call id to paths."""
+        self.calls: dict[str, list[patches.Change]] = {}
+        """apply_patch calls that have no output yet: call id to what they are about."""
+        self.planned: tuple[str, list[list[str]]] | None = None
+        """An update_plan call that has no output yet: its id and steps."""
         self._waiting: dict[bytes, bytes] = {}
-        self._turns: set[str] = set()
+        self.turns: set[str] = set()  # ids of those that were seen
         self._at: str | None = None  # of the record that is being put in
-        self._copied = False
-        self._error: dict[str, Any] | None = None
-        self._usage = Usage()
+        self.copied = False  # the turn that is passing by is another thread's
+        self.kept_error: dict[str, Any] | None = None
+        self.usage = Usage()
+        self.counts_on = False  # a fork of which nothing has been counted yet
 
     @property
     def plain(self) -> bool:
         """Whether only a record's kind decides if it matters, because no copied history is passing by."""
-        return not self._copied and self.own_from == 0
+        return not self.copied and self.own_from == 0 and not self.counts_on
+
+    @property
+    def awaits_output(self) -> bool:
+        """Whether what came of a tool call has still to be told."""
+        return self.planned is not None or bool(self.calls)
+
+    @property
+    def passes_calls(self) -> bool:
+        """Whether tool calls and outputs say nothing: this Codex records itself what it did."""
+        return self.has_items and self.planned is None
 
     def keep(self, kind: bytes, line: bytes) -> None:
         """A record of which only the last one counts: it is decoded when somebody asks (``settle``)."""
-        if self._copied:
+        if self.copied:
             return
         if kind == b"token_count":
             if line.find(b'"token_count","info":null', 0, 200) >= 0:
@@ -97,6 +117,11 @@ class Fold:
                 self.settle()
                 self._apply(kind, line)
                 return
+        if self.counts_on and kind in _COUNTS:
+            self._apply(kind, line)
+            self.usage.leave_out_history()
+            self.counts_on = False
+            return
         if not line.endswith(b"}}"):
             self.bad += 1  # torn by a crash; it must not displace the sound one before it
             return
@@ -108,15 +133,24 @@ class Fold:
         """Bring the state up to date with every record that was kept."""
         for kind in list(self._waiting):
             self._settle(kind)
+        self._attribute()
+
+    def _attribute(self) -> None:
+        for kind in (b"turn_context", *_COUNTS):
+            self._settle(kind)
+        self.usage.attribute(self.state.model)
+        self.state.by_model = self.usage.by_model
 
     def _settle(self, kind: bytes) -> None:
         line = self._waiting.pop(kind, None)
         if line is not None:
+            at = self._at
             self._apply(kind, line)
+            self._at = at  # of the record because of which it was settled
 
     def put(self, kind: bytes, line: bytes) -> None:
         """Decode one record and put it into the state; one that cannot be decoded is counted in ``bad``."""
-        if not self._copied or kind in (b"session_meta", b"task_started"):
+        if not self.copied or kind in (b"session_meta", b"task_started"):
             self._apply(kind, line)
 
     def _apply(self, kind: bytes, line: bytes) -> None:
@@ -148,6 +182,8 @@ class Fold:
         if isinstance(source, dict):  # {"subagent": ...}
             source = next(iter(source), None)
         state.source = source if isinstance(source, str) else state.source
+        if self.usage.tokens is None:
+            self.counts_on = text(payload, "forked_from_id") is not None
         start = payload.get("subagent_history_start_ordinal")
         if isinstance(start, int):
             self.own_from = start
@@ -162,7 +198,7 @@ class Fold:
         state.cwd = text(payload, "cwd") or state.cwd
         state.model = text(payload, "model") or state.model
         state.approval = text(payload, "approval_policy") or state.approval
-        state.sandbox = _sandbox(payload) or state.sandbox
+        state.sandbox = sandbox(payload) or state.sandbox
         state.reasoning = (
             text(payload, "effort") or text(payload, "reasoning_effort") or text(mode, "reasoning_effort")
         )
@@ -171,23 +207,25 @@ class Fold:
 
     def task_started(self, payload: dict[str, Any]) -> None:
         state, turn = self.state, text(payload, "turn_id")
-        self._copied = self.older_than_thread(turn)
-        if self._copied or (turn is not None and turn in self._turns):
+        if not self.copied:
+            self._attribute()  # the next turn may be another model's
+        self.copied = self.older_than_thread(turn)
+        if self.copied or (turn is not None and turn in self.turns):
             return
         if turn is not None:
-            self._turns.add(turn)
+            self.turns.add(turn)
         state.turn_state, state.turn_id = "open", turn
         state.turn_started_at, state.turn_ended_at = self._at, None
-        state.turn_error = state.turn_error_info = self._error = None
+        state.turn_error = state.turn_error_info = self.kept_error = None
         state.turns_started += 1
-        self._usage.window(payload.get("model_context_window"))
-        self.state.tokens = self._usage.tokens
+        self.usage.window(payload.get("model_context_window"))
+        self.state.tokens = self.usage.tokens
 
     def task_complete(self, payload: dict[str, Any]) -> None:
         message = text(payload, "last_agent_message")
         error = payload.get("error")
         if not isinstance(error, dict):
-            error = self._error if message is None else None
+            error = self.kept_error if message is None else None
         if not self._end("failed" if error else "completed", payload):
             return
         if error:
@@ -213,12 +251,12 @@ class Fold:
         state, turn = self.state, text(payload, "turn_id")
         if self.older_than_thread(turn):
             return False
-        if turn in self._turns and (turn != state.turn_id or state.turn_state != "open"):
+        if turn in self.turns and (turn != state.turn_id or state.turn_state != "open"):
             return False
         if turn is None and state.turn_state not in ("open", None):
             return False
         if turn is not None:
-            self._turns.add(turn)
+            self.turns.add(turn)
         state.turn_state, state.turn_ended_at = how, self._at
         state.turn_id = state.turn_id if turn is None else turn
         if how == "completed":
@@ -227,7 +265,7 @@ class Fold:
 
     def error(self, payload: dict[str, Any]) -> None:
         """Kept until the turn ends: one that the agent got over is none."""
-        self._error = payload if self.state.turn_state == "open" else None
+        self.kept_error = payload if self.state.turn_state == "open" else None
 
     def user_message(self, _payload: dict[str, Any]) -> None:
         if self.state.turns_started == 0:  # 0.98: the only sign of a new turn
@@ -267,69 +305,72 @@ class Fold:
         if self.older_than_thread(text(payload, "turn_id")):
             return
         for path, change in changes.items():
-            self._changed(path)
-            moved = text(change, "move_path")
+            kind, moved = text(change, "type"), text(change, "move_path")
+            self._changed(path, "delete" if moved else _KINDS.get(kind or "", "update"))
             if moved:
-                self._changed(moved)
+                self._changed(moved, "add")
 
     def call(self, payload: dict[str, Any]) -> None:
-        """A tool call of a Codex that records no file changes."""
+        """A tool call: a plan, or (of a Codex that records no file changes) a patch."""
         call = text(payload, "call_id")
         if call is None:
+            return
+        if payload.get("name") == "update_plan":
+            self.planned = (call, steps(text(payload, "arguments") or ""))
             return
         self._settle(b"turn_context")
         folder = self.state.cwd or "/"
         if payload.get("type") == "custom_tool_call":
             patch = text(payload, "input") if payload.get("name") == "apply_patch" else None
-            about = patches.paths(patch or "", folder)
+            about = patches.changes(patch or "", folder)
         elif payload.get("type") == "local_shell_call":
-            about = patches.of_function_call(json.dumps(mapping(payload, "action")), folder)
+            about = patches.changes_of_function_call(json.dumps(mapping(payload, "action")), folder)
         else:
-            about = patches.of_function_call(text(payload, "arguments") or "", folder)
+            about = patches.changes_of_function_call(text(payload, "arguments") or "", folder)
         if about:
             self.calls[call] = about
 
-    def output(self, payload: dict[str, Any]) -> None:
-        about = self.calls.pop(text(payload, "call_id") or "", [])
-        if about and patches.succeeded(payload.get("output")):
-            for path in about:
-                self._changed(path)
+    def goal(self, payload: dict[str, Any]) -> None:
+        """``thread_goal_updated``, of the versions that wrote it into the rollout."""
+        self.state.goal = goal(mapping(payload, "goal"))
 
-    def _changed(self, path: str) -> None:
-        self.state.files[os.path.normpath(os.path.join(self.state.cwd or "/", path))] = None
+    def output(self, payload: dict[str, Any]) -> None:
+        call = text(payload, "call_id") or ""
+        if self.planned is not None and self.planned[0] == call:
+            # 0.169 has no such tool for the models it knows, and says so here.
+            if taken(payload.get("output")):
+                self.state.plan = self.planned[1]
+            self.planned = None
+        about = self.calls.pop(call, [])
+        if about and patches.succeeded(payload.get("output")):
+            for kind, path, moved in about:
+                self._changed(path, "delete" if moved else kind)
+                if moved:
+                    self._changed(moved, "add")
+
+    def _changed(self, path: str, kind: patches.Kind) -> None:
+        """What became of a file in all: one that was made and then changed was made."""
+        path = os.path.normpath(os.path.join(self.state.cwd or "/", path))
+        before = self.state.files.get(path)
+        if before == "add" and kind == "update":
+            kind = "add"
+        elif before == "delete" and kind == "add":
+            kind = "update"
+        self.state.files[path] = kind
 
     # -- tokens
 
     def token_count(self, payload: dict[str, Any]) -> None:
-        self._usage.count(mapping(payload, "info"))
-        self.state.tokens = self._usage.tokens
+        self.usage.count(mapping(payload, "info"))
+        self.state.tokens = self.usage.tokens
 
     def token_usage_record(self, payload: dict[str, Any]) -> None:
-        self._usage.record(payload)
-        self.state.tokens = self._usage.tokens
+        self.usage.record(payload)
+        self.state.tokens = self.usage.tokens
 
 
-def flatten(info: Any) -> str | None:
-    """``codex_error_info`` as one string: its word, and the HTTP status where there is one."""
-    if isinstance(info, str):
-        return info
-    if isinstance(info, dict) and info:
-        word, inner = next(iter(info.items()))
-        details = list(inner.values()) if isinstance(inner, dict) else [inner]
-        return ":".join([str(word), *(str(one) for one in details[:1] if isinstance(one, (str, int)))])
-    return None
-
-
-def _sandbox(payload: dict[str, Any]) -> str | None:
-    named = text(mapping(payload, "sandbox_policy"), "type")
-    if named is not None:
-        return named
-    # thread_settings_applied speaks of permission profiles only.
-    if text(mapping(payload, "permission_profile"), "type") == "disabled":
-        return "danger-full-access"
-    profile = text(mapping(payload, "active_permission_profile"), "id")
-    return {":workspace": "workspace-write", ":read-only": "read-only"}.get(profile or "")
-
+_COUNTS = (b"token_count", b"token_usage_record")
+_KINDS: dict[str, patches.Kind] = {"add": "add", "delete": "delete"}
 
 HANDLERS: dict[bytes, Callable[[Fold, dict[str, Any]], None]] = {
     b"session_meta": Fold.session_meta,
@@ -348,5 +389,6 @@ HANDLERS: dict[bytes, Callable[[Fold, dict[str, Any]], None]] = {
     b"token_usage_record": Fold.token_usage_record,
     b"call": Fold.call,
     b"output": Fold.output,
+    b"thread_goal_updated": Fold.goal,
 }
 """Every kind of record that says something for the state, and what puts it in."""

@@ -10,6 +10,8 @@ EVENT = b'event_msg","payload":{"type":"'
 RESPONSE = b'response_item","payload":{"type":"'
 ITEM = b'"item":{"type":"'
 GLUED = b'{"timestamp":"2'
+PLAN = b'"name":"update_plan"'
+PLAN_WITHIN = 160  # bytes from the first type in which that stands
 
 # Where things stand in Codex's own writing, counted from the word after the first `"type":"`.
 COUNTED = b'token_count","info":{"total_token_usage":{"input_tokens":'
@@ -33,7 +35,7 @@ EVENTS: dict[bytes, int] = {
         (b"task_started", b"task_complete", b"turn_aborted", b"patch_apply_end", b"error", b"user_message"),
         PUT,
     ),
-    **dict.fromkeys((b"token_count", b"agent_message", b"thread_settings_applied"), KEEP),
+    **dict.fromkeys((b"token_count", b"agent_message", b"thread_settings_applied", b"thread_goal_updated"), KEEP),
     **dict.fromkeys(
         (
             b"agent_reasoning",
@@ -49,7 +51,6 @@ EVENTS: dict[bytes, int] = {
             b"patch_apply_begin",
             b"plan_update",
             b"stream_error",
-            b"thread_goal_updated",
             b"thread_name_updated",
             b"thread_rolled_back",
             b"undo_completed",

@@ -11,8 +11,21 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 _DAY = 86400.0
+_NAME = re.compile(r"rollout-.*-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.jsonl(\.zst)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A rollout as it lies on disk; ``changed_at`` in seconds since the epoch, ``size`` in bytes."""
+
+    thread_id: str
+    path: str
+    archived: bool
+    changed_at: float
+    size: int
 
 
 def find(codex_home: str, thread_id: str) -> str | None:
@@ -40,10 +53,54 @@ def find(codex_home: str, thread_id: str) -> str | None:
 
 
 def thread_of(path: str) -> str | None:
-    """The thread's id in a rollout's path; None for any other file."""
-    uuid = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    found = re.fullmatch(rf"rollout-.*-({uuid})\.jsonl", os.path.basename(path))
-    return found[1] if found else None
+    """The thread's id in a rollout's path; None for any other file, and for a compressed one."""
+    found = _NAME.fullmatch(os.path.basename(path))
+    return found[1] if found and found[2] is None else None
+
+
+def is_archived(path: str) -> bool:
+    """Whether this rollout lies where ``codex archive`` puts them."""
+    return os.path.basename(os.path.dirname(path)) == "archived_sessions"
+
+
+def everything(codex_home: str, *, archived: bool = False) -> list[Found]:
+    """Every rollout, one a thread (as ``find`` chooses), in no particular order; the archived ones only if asked.
+
+    Nothing is opened: names and times alone. What vanishes meanwhile is left out.
+    """
+    sessions = os.path.join(codex_home, "sessions")
+    best: dict[str, Found] = {}
+    if archived:
+        _gather(os.path.join(codex_home, "archived_sessions"), best, archived=True)
+    _gather(sessions, best)
+    for day in _all_days(sessions):
+        _gather(day, best)
+    return list(best.values())
+
+
+def _gather(folder: str, best: dict[str, Found], *, archived: bool = False) -> None:
+    try:
+        entries = os.scandir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    with entries:
+        for entry in entries:
+            name = _NAME.fullmatch(entry.name)
+            if name is None:
+                continue
+            try:
+                status = entry.stat()
+            except FileNotFoundError:
+                continue  # moved or compressed since it was listed
+            one = Found(name[1], entry.path, archived, status.st_mtime, status.st_size)
+            other = best.get(one.thread_id)
+            if other is None or other.archived or _better(one, other):
+                best[one.thread_id] = one
+
+
+def _better(one: Found, other: Found) -> bool:
+    plain = (one.path.endswith(".jsonl"), other.path.endswith(".jsonl"))
+    return plain[0] if plain[0] != plain[1] else one.changed_at > other.changed_at
 
 
 def _rank(path: str) -> tuple[bool, float, str]:

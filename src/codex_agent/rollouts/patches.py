@@ -15,6 +15,7 @@ from typing import Any, Literal
 SUCCESS = "Success. Updated the following files:"  # what apply_patch prints, in every version
 
 Kind = Literal["add", "update", "delete"]
+Change = tuple[Kind, str, str | None]  # what is done, the path, its new path if it is moved
 _HEADERS: dict[str, Kind | Literal["move"]] = {
     "*** Add File: ": "add",
     "*** Update File: ": "update",
@@ -25,18 +26,12 @@ _HEADERS: dict[str, Kind | Literal["move"]] = {
 _CD = re.compile(r"""(?:^|[\s;&])cd\s+("[^"]+"|'[^']+'|[^\s;&]+)\s*(?:&&|;|\n)\s*(?:apply_patch|applypatch)\b""")
 
 
-def paths(text: str, folder: str) -> list[str]:
-    """The absolute paths that the patches in ``text`` (a patch, or a shell script with some) are about.
+def changes(text: str, folder: str) -> list[Change]:
+    """What the patches in ``text`` (a patch, or a shell script with some) do, to absolute paths.
 
-    Relative ones are taken from ``folder``, or from where a ``cd`` right before the patch leads. A move
-    counts as both paths.
+    Relative ones are taken from ``folder``, or from where a ``cd`` right before the patch leads.
     """
-    return list(dict.fromkeys(path for _, path in _headers(text, folder)))
-
-
-def changes(text: str, folder: str) -> list[tuple[Kind, str, str | None]]:
-    """As ``paths``, with what is done to each; a move is one change, with its new path."""
-    found: list[tuple[Kind, str, str | None]] = []
+    found: list[Change] = []
     for word, path in _headers(text, folder):
         if word != "move":
             found.append((word, path, None))
@@ -61,13 +56,8 @@ def _headers(text: str, folder: str) -> Iterator[tuple[Kind | Literal["move"], s
                 yield _HEADERS[f"{header}: "], os.path.normpath(os.path.join(folder, name.strip()))
 
 
-def of_function_call(arguments: str, folder: str) -> list[str]:
-    """As ``paths``, from the arguments (JSON text) of ``exec_command``, ``shell``, ``shell_command``."""
-    return paths(*_patch_in(arguments, folder))
-
-
-def changes_of_function_call(arguments: str, folder: str) -> list[tuple[Kind, str, str | None]]:
-    """As ``changes``, from such arguments."""
+def changes_of_function_call(arguments: str, folder: str) -> list[Change]:
+    """As ``changes``, from the arguments (JSON text) of ``exec_command``, ``shell``, ``shell_command``."""
     return changes(*_patch_in(arguments, folder))
 
 

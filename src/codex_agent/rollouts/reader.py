@@ -33,6 +33,8 @@ from .kinds import (
     LETTER_E,
     LETTER_R,
     ODD,
+    PLAN,
+    PLAN_WITHIN,
     PUT,
     RECORDS,
     RESPONSE,
@@ -61,7 +63,7 @@ class Reader:
         self.path = path
         self.offset = 0
         self._thread_id = thread_id
-        self._file: tuple[int, int] | None = None
+        self.file: tuple[int, int] | None = None
         self._seen: tuple[int, int] | None = None
         self._restart()
 
@@ -69,18 +71,27 @@ class Reader:
         self.offset = 0
         self.unknown_lines = 0
         self._bad = 0
-        self._fold = Fold(self._thread_id)
+        self.fold = Fold(self._thread_id)
         self._parts: list[bytes] = []  # the beginning of a line whose end is not there yet
         self._size = 0
         self._skipping = False  # the unfinished line does not matter: only its beginning is kept
 
     @property
     def state(self) -> RolloutState:
-        return self._fold.state
+        return self.fold.state
 
     @property
     def bad_lines(self) -> int:
-        return self._bad + self._fold.bad
+        return self._bad + self.fold.bad
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """Bytes read of a line whose end is not there yet."""
+        return self._size
+
+    def go_on(self, file: tuple[int, int], offset: int, unknown_lines: int, bad: int) -> None:
+        """As if everything up to ``offset`` of this file (device, inode) had been read; see ``checkpoint``."""
+        self.file, self.offset, self.unknown_lines, self._bad = file, offset, unknown_lines, bad
 
     def read_new(self) -> bool:
         """Read what was appended since the last call; True if that said anything for the state.
@@ -89,18 +100,18 @@ class Reader:
         or cut is read again from its start. OSError if it cannot be read, FileNotFoundError if it is gone
         (``codex archive`` moves it: ``find`` again).
         """
-        before = self._fold.changes
+        before = self.fold.changes
         fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             status = os.fstat(fd)
             file = (status.st_dev, status.st_ino)
             packed = self.path.endswith(".zst")
             seen = (status.st_size, status.st_mtime_ns)
-            again = self._file not in (None, file) or status.st_size < self.offset
+            again = self.file not in (None, file) or status.st_size < self.offset
             again = again or (packed and seen != self._seen)
             if again:
                 self._restart()
-            self._file, self._seen = file, seen
+            self.file, self._seen = file, seen
             if packed:
                 self._read_packed(fd, status.st_size)
             else:
@@ -110,8 +121,8 @@ class Reader:
                     self._feed(chunk)
         finally:
             os.close(fd)
-        self._fold.settle()
-        return again or self._fold.changes != before
+        self.fold.settle()
+        return again or self.fold.changes != before
 
     def _read_packed(self, fd: int, size: int) -> None:
         if self.offset == size:
@@ -144,7 +155,7 @@ class Reader:
             self._grow(chunk[:end])
             self._finish()
             at = end + 1
-        plain, items = self._fold.plain, self._fold.has_items
+        plain, items = self.fold.plain, self.fold.passes_calls
         marks: dict[bytes, int] = {}
         last = -1
         while (end := find(b"\n", at)) >= 0:
@@ -154,7 +165,7 @@ class Reader:
             # the first letters at the places where Codex writes them; whatever is not met so goes the long way.
             if plain and 8 <= kind < end:
                 letter = chunk[kind]
-                if letter == LETTER_R and items:  # a response item
+                if letter == LETTER_R and items and find(PLAN, kind, kind + PLAN_WITHIN) < 0:  # a response item
                     at = end + 1
                     continue
                 if letter == LETTER_E:  # an event
@@ -181,7 +192,7 @@ class Reader:
             if marks:
                 self._keep(chunk, marks)
             self._line(chunk, at, end, kind)
-            plain, items = self._fold.plain, self._fold.has_items
+            plain, items = self.fold.plain, self.fold.passes_calls
             at = end + 1
         if marks:
             self._keep(chunk, marks)
@@ -193,13 +204,13 @@ class Reader:
     def _keep(self, chunk: bytes, marks: dict[bytes, int]) -> None:
         """Hand on the last line of each kind that was marked, in their order."""
         for at, name in sorted((at, name) for name, at in marks.items()):
-            self._fold.keep(name, chunk[at : chunk.find(b"\n", at)])
+            self.fold.keep(name, chunk[at : chunk.find(b"\n", at)])
         marks.clear()
 
     def _stamp(self, data: bytes, at: int) -> None:
         end = data.find(b'"', at + 14, at + 64)
         if end > 0 and data.startswith(b'{"timestamp":"', at):
-            self._fold.state.last_record_at = data[at + 14 : end].decode("ascii", "replace")
+            self.fold.state.last_record_at = data[at + 14 : end].decode("ascii", "replace")
 
     # -- lines that come in pieces
 
@@ -239,7 +250,7 @@ class Reader:
 
     def _line(self, data: bytes, at: int, end: int, kind: int) -> None:
         """One whole line, ``data[at:end]``, with its first type beginning at ``kind`` (below 8: none)."""
-        fold = self._fold
+        fold = self.fold
         usual = 8 <= kind < end and data.startswith(b'{"timestamp":"', at)
         ordinal = data.find(b'"ordinal":', at, kind) if usual else -1
         if ordinal < 0:
@@ -279,17 +290,19 @@ class Reader:
                 return ODD, b""
             name = data[start : data.find(b'"', start, start + 64)]
             # Versions that record no file changes may record a plan as an item.
-            self._fold.has_items = self._fold.has_items or name != b"Plan"
+            self.fold.has_items = self.fold.has_items or name != b"Plan"
             return ITEMS.get(name, SKIP), name
         if data.startswith(RESPONSE, kind):
-            if self._fold.has_items:
+            if data.find(PLAN, kind, min(end, kind + PLAN_WITHIN)) >= 0:
+                return PUT, b"call"
+            if self.fold.passes_calls:
                 return SKIP, b""
             start = kind + len(RESPONSE)
             name = data[start : data.find(b'"', start, start + 64)]
             if name in CALLS:
-                matters = not whole or data.find(b"apply_patch", start, end) >= 0
+                matters = not self.fold.has_items and (not whole or data.find(b"apply_patch", start, end) >= 0)
                 return (PUT if matters else SKIP), b"call"
-            matters = name.endswith(b"_output") and bool(self._fold.calls)
+            matters = name.endswith(b"_output") and self.fold.awaits_output
             return (PUT if matters else SKIP), b"output"
         name = data[kind : data.find(b'"', kind, kind + 64)]
         if name in (b"event_msg", b"response_item"):
@@ -316,14 +329,14 @@ class Reader:
         usual = {
             "timestamp": record.get("timestamp"),
             "type": record.get("type"),
-            "payload": _first("type", payload),
+            "payload": _first("type", _first("name", payload)),
         }
         text = json.dumps(usual, separators=(",", ":")).encode()
         what, name = self._weigh(text, len(text), text.find(TYPE) + 8, whole=True)
         if what == PUT:
-            self._fold.put(name, text)
+            self.fold.put(name, text)
         elif what == KEEP:
-            self._fold.keep(name, text)
+            self.fold.keep(name, text)
         elif what != SKIP:
             self.unknown_lines += 1
 

@@ -19,10 +19,26 @@ class Usage:
     def __init__(self) -> None:
         self.tokens: Tokens | None = None
         """None until anything was counted; a new object with each change."""
-        self._used = Tokens()
-        self._before_overflow = Tokens()
-        self._window: int | None = None
-        self._share: float | None = None
+        self.used = Tokens()
+        self.before_overflow = Tokens()
+        self.size: int | None = None
+        self.share: float | None = None
+        self.by_model: dict[str, Tokens] = {}
+        """What each model was given and made, in the order in which they came; see ``attribute``."""
+        self.attributed = Tokens()
+        self._last = Tokens()
+
+    def attribute(self, model: str | None) -> None:
+        """What was used since the last time was used with this model."""
+        more = _difference(self.used, self.attributed)
+        if more.total > 0:
+            name = model or ""
+            self.by_model[name] = _sum(self.by_model.get(name, Tokens()), more)
+            self.attributed = self.used
+
+    def leave_out_history(self) -> None:
+        """A fork counts on from its parent's totals (0.150 to 0.169): what came before this is its."""
+        self.attributed = _difference(self.used, self._last)
 
     def count(self, info: dict[str, Any]) -> None:
         """``token_count.info``."""
@@ -30,10 +46,10 @@ class Usage:
         self.window(info.get("model_context_window"))
         reported = _tokens(total)
         if reported.total == 0 and number(total, "total_tokens") > 0:
-            self._before_overflow = self._used
-            self._share = 100.0
+            self.before_overflow = self.used
+            self.share = 100.0
         else:
-            self._used = _sum(self._before_overflow, reported)
+            self.used = _sum(self.before_overflow, reported)
             self._last_request(mapping(info, "last_token_usage"))
         self._show()
 
@@ -41,24 +57,25 @@ class Usage:
         """``token_usage_record``."""
         total = payload.get("thread_token_usage")
         if isinstance(total, dict):
-            self._used = _tokens(total)
+            self.used = _tokens(total)
             self._last_request(mapping(payload, "usage"))
             self._show()
 
     def window(self, size: Any) -> None:
         if isinstance(size, int) and size > 0:
-            self._window = size
+            self.size = size
             if self.tokens is not None:
                 self._show()
 
     def _last_request(self, counts: dict[str, Any]) -> None:
         # The thread's total exceeds the window sooner or later; the last request is what is in the context.
+        self._last = _tokens(counts)
         tokens = number(counts, "total_tokens")
-        if self._window and tokens:
-            self._share = round(min(100.0, 100.0 * tokens / self._window), 2)
+        if self.size and tokens:
+            self.share = round(min(100.0, 100.0 * tokens / self.size), 2)
 
     def _show(self) -> None:
-        self.tokens = replace(self._used, context_window=self._window, context_used_pct=self._share)
+        self.tokens = replace(self.used, context_window=self.size, context_used_pct=self.share)
 
 
 def _tokens(counts: dict[str, Any]) -> Tokens:
@@ -70,6 +87,10 @@ def _tokens(counts: dict[str, Any]) -> Tokens:
         reasoning=number(counts, "reasoning_output_tokens"),
         total=given + made,
     )
+
+
+def _difference(one: Tokens, other: Tokens) -> Tokens:
+    return _sum(one, Tokens(-other.input, -other.cached_input, -other.output, -other.reasoning, -other.total))
 
 
 def _sum(one: Tokens, other: Tokens) -> Tokens:

@@ -1,0 +1,109 @@
+"""Owns the command ``review``, and how a review looks as text."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from codex_agent.cli.beginning import begin
+from codex_agent.cli.common import print_json, print_text, settings, store
+from codex_agent.cli.options import Options, read_prompt, start_options, takes_options
+from codex_agent.model import Job, ReviewTarget
+from codex_agent.render import plain
+
+if TYPE_CHECKING:
+    from codex_agent.review_answers import Finding, Review
+
+# What a review has no use for.
+_WITHOUT = (
+    *("prompt_file", "file", "use_map", "one_shot", "interactive", "plain", "approval", "idle_exit"),
+    *("image", "output_schema", "thread_source"),
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands of this room."""
+    app.command()(review)
+
+
+@takes_options(without=_WITHOUT)
+def review(
+    prompt: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[PROMPT]",
+            help="What to look at, or to look out for; - reads it from stdin. Alone, it says what to review.",
+            show_default=False,
+        ),
+    ] = None,
+    uncommitted: Annotated[
+        bool, typer.Option("--uncommitted", help="Staged, unstaged and untracked changes (the default).")
+    ] = False,
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="BRANCH", help="What this branch has over that one.")
+    ] = None,
+    commit: Annotated[
+        str | None, typer.Option("--commit", metavar="SHA", help="What this commit changed.")
+    ] = None,
+    *,
+    options: Options,
+) -> None:
+    """Have an agent review code; changes nothing. Its findings: --wait, or output ID --review."""
+    from codex_agent import reviewing
+
+    where, chosen = store(), settings()
+    wanted = start_options(options)
+    wanted.prompt = "" if prompt is None else read_prompt(prompt, options)
+    about = reviewing.target(wanted.cwd, uncommitted=uncommitted, base=base, commit=commit, prompt=wanted.prompt)
+    planned = reviewing.plan(wanted, about, chosen, os.environ)
+
+    def show_end(job: Job) -> None:
+        if job.status != "completed":
+            raise reviewing.failed(job)
+        show(reviewing.read(where, job.id), options.json_output)
+
+    begin(planned, options, where, chosen, show_end)
+
+
+def show(found: Review, json_output: bool) -> None:
+    """Prints it."""
+    if json_output:
+        print_json(found)
+    else:
+        print_text(as_text(found))
+
+
+def as_text(found: Review) -> str:
+    """For a person: what it is about, the findings, the verdict."""
+    head = f"{found.id}  {describe(found.target)}"
+    verdict = ": ".join(
+        plain(word).strip() for word in (found.correctness or "", found.explanation) if word.strip()
+    )
+    if found.basis == "text":
+        return f"{head}\n\n{verdict}"
+    blocks = [f"{head}: {len(found.findings)} finding{'s' * (len(found.findings) != 1)}"]
+    return "\n\n".join([*blocks, *map(_finding, found.findings), *filter(None, [verdict])])
+
+
+def describe(target: ReviewTarget) -> str:
+    """What is reviewed, in a few words."""
+    words = {
+        "uncommitted": "review of what is uncommitted",
+        "base": f"review against {target.name}",
+        "commit": f"review of commit {target.name}",
+        "custom": "review as told",
+    }
+    return words[target.kind]
+
+
+def _finding(one: Finding) -> str:
+    lines = "" if one.line_start is None else f":{one.line_start}"
+    if one.line_end is not None and one.line_end != one.line_start:
+        lines += f"-{one.line_end}"
+    marks = [] if one.priority is None else [f"P{one.priority}"]
+    marks += [] if one.confidence is None else [f"confidence {one.confidence:.2f}"]
+    about = f" ({', '.join(marks)})" if marks else ""
+    body = plain(one.body).strip().replace("\n", "\n  ")
+    return f"{plain(one.file or '?')}{lines}{about}\n  {plain(one.title)}" + (f"\n  {body}" if body else "")

@@ -1,0 +1,234 @@
+"""Owns the table of the settings: each key with its kind, what it allows, its default and its line in the docs.
+
+The fields of ``Settings`` are the only list of keys; the file, the variables, ``config show`` and the docs are all
+made from it. A table of the file is a dataclass of its own (``queue.max_parallel``); one whose entries the user
+names is a family of them (``gates.NAME.slots``). Must never read a file or a variable.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from codex_agent.model import SANDBOXES
+
+APP = "codex-agent"
+VARIABLE_PREFIX = "CODEX_AGENT_"
+
+Value = str | int | float | bool | tuple[str, ...] | None
+
+BOOLS = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off"), False)
+
+
+def _is_plain(text: str) -> bool:
+    return text != "" and not any(ord(char) < 32 or ord(char) == 127 for char in text)
+
+
+def _is_word(text: str) -> bool:
+    # A leading dash would be read as an option on Codex's command line.
+    return _is_plain(text) and not any(char.isspace() for char in text) and not text.startswith("-")
+
+
+def is_path(text: str) -> bool:
+    return _is_plain(text) and os.path.isabs(text)
+
+
+def is_socket(text: str) -> bool:
+    return is_path(text) or (_is_word(text) and "/" not in text and text not in (".", ".."))
+
+
+def _is_session_prefix(text: str) -> bool:
+    # tmux turns '.' and ':' in names into '_' or reads them as window and pane; a leading '=', '@', '$' or
+    # '%' means something else in a target.
+    return is_name(text)
+
+
+def _is_command(text: str) -> bool:
+    import shlex
+
+    return _is_plain(text) and bool(shlex.split(text))
+
+
+def _are_patterns(words: tuple[str, ...]) -> bool:
+    import re
+
+    try:
+        return all(_is_plain(word) and re.compile(word) for word in words)
+    except re.error:
+        return False
+
+
+def _are_prices(words: tuple[str, ...]) -> bool:
+    from codex_agent.cost import price
+
+    try:
+        return all(_is_plain(word) and bool(price(word)) for word in words)
+    except ValueError:
+        return False
+
+
+def is_name(text: str) -> bool:
+    """Whether this can be the name of an entry that the user makes: what TOML takes without quotes."""
+    return (
+        len(text) <= 64
+        and text.isascii()
+        and text[:1].isalnum()
+        and text.replace("-", "a").replace("_", "a").isalnum()
+    )
+
+
+def _up_to(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda number: low <= number <= high
+
+
+_MINUTES = "a number of minutes from 0 (none) to 1000000"
+
+
+def _key(
+    kind: type, allowed: str, ok: Callable[[Any], bool], default: Any, doc: str, *, flag: str | None = None
+) -> Any:
+    """A field of ``Settings`` with all there is to say about it."""
+    about = {"kind": kind, "allowed": allowed, "ok": ok, "default": default, "doc": doc, "flag": flag}
+    return field(default=default, metadata=about)
+
+
+_COUNT = "a whole number from 0 to 1000000000"
+_MIB = "a number of MiB from 0 (none) to 1000000000"
+
+
+# A table is read by its rows.
+# fmt: off
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One gate: how many may be in, and what it demands of the machine before one goes in."""
+
+    slots: int = _key(int, "a whole number from 1 to 1000000", _up_to(1, 1e6), 1,
+        "How many jobs and commands may hold this gate at once.")
+    gpu_free_mib: int = _key(int, _MIB, _up_to(0, 1e9), 0,
+        "Free memory that at least one GPU must have before somebody goes in.")
+    mem_free_mib: int = _key(int, _MIB, _up_to(0, 1e9), 0,
+        "Free memory that the machine must have.")
+    disk_free_gib: float = _key(float, "a number of GiB from 0 (none) to 1000000000", _up_to(0, 1e9), 0.0,
+        "Free room that the disk of the working directory must have.")
+    command: str | None = _key(str, "a command line with its quotes closed", _is_command, None,
+        "A command that must exit 0, run in the working directory, split into words and without a shell.")
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """How many agents are at work at once."""
+
+    max_parallel: int = _key(int, _COUNT, _up_to(0, 1e9), 0,
+        "A new job begins when fewer agents than this are at work; 0: at once.", flag="--max-parallel")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What `gate check` calls busy."""
+
+    gpu_free_mib: int = _key(int, _MIB, _up_to(0, 1e9), 1024,
+        "A GPU with less free memory is busy.")
+    gpu_use_pct: int = _key(int, "a whole number from 0 to 100", _up_to(0, 100), 50,
+        "A GPU that is used more than this is busy.")
+    mem_free_mib: int = _key(int, _MIB, _up_to(0, 1e9), 1024,
+        "Less free memory than this is short.")
+    disk_free_gib: float = _key(float, "a number of GiB from 0 (none) to 1000000000", _up_to(0, 1e9), 5.0,
+        "Less free room than this, on the disks of the working directory and of our own folder, is short.")
+    load_per_cpu: float = _key(float, "a number from 0 to 1000000", _up_to(0, 1e6), 1.5,
+        "A load average (one minute, for each processor) above this is high.")
+    busy: tuple[str, ...] = _key(tuple, "regular expressions", _are_patterns, ("pytest", "torchrun", "isaac"),
+        "Processes whose command line one of these finds are busy; Codex and our own are left out.")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user decided once for all. None: not decided here, left to Codex or to the machine."""
+
+    model: str | None = _key(str, "a model's name", _is_word, None,
+        "Model of new jobs; not set: what Codex's own configuration says.", flag="--model")
+    reasoning: str | None = _key(
+        str, "none, minimal, low, medium, high, xhigh or another word that your Codex takes", _is_word, None,
+        "Reasoning effort of new jobs; not set: what Codex's own configuration says.", flag="--reasoning")
+    sandbox: str = _key(
+        str, "read-only, workspace-write or danger-full-access", SANDBOXES.__contains__, "workspace-write",
+        "What new jobs may do to the machine.", flag="--sandbox")
+    timeout_min: float = _key(float, _MINUTES, _up_to(0, 1e6), 60.0,
+        "Minutes without any activity after which a job is ended; 0: never.", flag="--timeout")
+    max_time_min: float = _key(float, _MINUTES, _up_to(0, 1e6), 0.0,
+        "Minutes after which a job is ended whatever it does; 0: never.", flag="--max-time")
+    jobs_limit: int = _key(int, "a whole number from 1 to 1000000", _up_to(1, 1e6), 20,
+        "How many jobs `jobs` lists.", flag="--limit")
+    overlap_check: bool = _key(bool, "true or false", lambda _: True, True,
+        "Whether `start` tells of other agents that may write in the same tree. Flag: `--no-overlap-check`.")
+    tmux_prefix: str = _key(
+        str, "up to 64 letters, digits, '-' and '_', a letter or digit first", _is_session_prefix, APP,
+        "tmux sessions are called `<prefix>-<job id>`.")
+    tmux_socket: str | None = _key(
+        str, "a socket name (as for tmux -L) or an absolute path (as for tmux -S)", is_socket, None,
+        "The tmux server the jobs live in; not set: the one we are in, else tmux's default one.")
+    idle_detection: bool = _key(bool, "true or false", lambda _: True, True,
+        "Whether an interactive agent that has nothing to do is ended by itself. Flag: `--idle-exit off`.")
+    idle_grace_s: float = _key(float, "a number of seconds from 0 to 86400", _up_to(0, 86400), 30.0,
+        "Seconds an interactive agent must have been idle, with nobody attached, before it is ended; 0: never.",
+        flag="--idle-exit")
+    codex: str | None = _key(str, "an absolute path (or one that starts with ~/)", is_path, None,
+        "The Codex program; not set: the first one found in PATH and the usual places.")
+    notify_on_complete: str | None = _key(str, "a command line with its quotes closed", _is_command, None,
+        "Command to run when a job has ended, split into words as a shell would and run without one.",
+        flag="--notify-on-complete")
+    prices: tuple[str, ...] = _key(
+        tuple, "entries MODEL=INPUT,CACHED,OUTPUT, each in US dollars a million tokens", _are_prices, (),
+        "What models cost; without its price, the cost of a thread is unknown.")
+    queue: Queue = field(default_factory=Queue, metadata={"table": Queue})
+    check: Check = field(default_factory=Check, metadata={"table": Check})
+    gates: Mapping[str, Gate] = field(default_factory=dict, metadata={"family": Gate})
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting, for whoever lists them; ``kind`` is str, float, int, bool or tuple (of texts)."""
+
+    name: str
+    kind: type
+    allowed: str
+    ok: Callable[[Any], bool]
+    default: Value
+    doc: str
+    flag: str | None
+
+    @property
+    def variable(self) -> str:
+        """Its variable. What the user names has none: two names might be one there."""
+        return VARIABLE_PREFIX + self.name.upper().replace(".", "_")
+
+
+def _keys_of(table: type[Any], prefix: str = "") -> dict[str, Key]:
+    return {
+        prefix + f.name: Key(name=prefix + f.name, **f.metadata) for f in fields(table) if "kind" in f.metadata
+    }
+
+
+TABLES: dict[str, type[Any]] = {f.name: f.metadata["table"] for f in fields(Settings) if "table" in f.metadata}
+FAMILIES: dict[str, type[Any]] = {f.name: f.metadata["family"] for f in fields(Settings) if "family" in f.metadata}
+
+# Every key that stands in the file under one name, in order.
+KEYS: dict[str, Key] = _keys_of(Settings)
+for _name, _table in TABLES.items():
+    KEYS |= _keys_of(_table, f"{_name}.")
+# Those below names that the user gives: `gates.NAME.slots`.
+NAMED_KEYS: dict[str, Key] = {}
+for _name, _table in FAMILIES.items():
+    NAMED_KEYS |= _keys_of(_table, f"{_name}.NAME.")
+
+
+def key_of(name: str) -> Key | None:
+    """The key of this name (``gates.gpu.slots`` is one); None if there is none."""
+    if name in KEYS:
+        return KEYS[name]
+    family, _, rest = name.partition(".")
+    entry, _, word = rest.partition(".")
+    key = NAMED_KEYS.get(f"{family}.NAME.{word}")
+    return None if key is None or not is_name(entry) else replace(key, name=name)
