@@ -16,9 +16,12 @@ from pathlib import Path
 import pytest
 
 from codex_agent.demo.model_server import ModelServer
+from codex_agent.store import Store
 from support import Cli, Codex, Home, codex, processes_with
 from support.codexes import LABELS, WHEELS
 from support.home import make_home
+from support.jobs import Place, place
+from support.threads import Outside, outside
 
 # How long a job may take to come down once its tmux server is gone: the supervisor asks Codex, then insists.
 GOING_DOWN_S = 15.0
@@ -100,3 +103,31 @@ def every_codex(request: pytest.FixtureRequest, home: Home) -> Codex:
     which = codex(request.param)
     home.use_codex(which)
     return which
+
+
+@pytest.fixture
+def codex_home(tmp_path: Path) -> Path:
+    """A CODEX_HOME with nothing in it, for what is only read."""
+    path = tmp_path / "codex"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """A home of ours with nothing in it."""
+    return Store(str(tmp_path / "agent"))
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Iterator[Place]:
+    """Everything at one place, for helpers that take it so."""
+    with place(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def others(where: Place) -> Iterator[Outside]:
+    """The newest Codex there, as somebody else runs it."""
+    with outside(where, codex("newest")) as made:
+        yield made

@@ -383,9 +383,11 @@ _SRC = str(Path(__file__).parents[1] / "src")
 MEASURED = (
     sys.executable,
     "-c",
-    f"import sys, resource; sys.path.insert(0, {_SRC!r}); from codex_agent.cli.app import run;"
+    f"import sys; sys.path.insert(0, {_SRC!r}); from codex_agent.cli.app import run;"
     "code = run(sys.argv[1:]);"
-    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)",
+    # Not ru_maxrss: that of a process begun with vfork is at least its parent's.
+    "told = next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'));"
+    "print(told, file=sys.stderr); sys.exit(code)",
 )
 
 

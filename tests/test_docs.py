@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import itertools
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -281,6 +283,45 @@ def test_the_changelog_has_this_version() -> None:
     newest = re.search(r"^## (\S+)", text, re.MULTILINE)
     assert newest and newest[1] == codex_agent.__version__
     assert f'version = "{newest[1]}"' in (TOP / "pyproject.toml").read_text(encoding="utf-8")
+
+
+# ---- examples ----
+
+_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def examples() -> Iterator[Any]:
+    """Every call of ours in the documents' shell blocks, as words."""
+    for name, path in zip(NAMES, DOCS, strict=True):
+        for block in _BLOCK.findall(path.read_text(encoding="utf-8")):
+            block = re.sub(r"(?m)(?:^| )# .*$", "", block.replace("\\\n", " "))
+            split = shlex.shlex(block, posix=True, punctuation_chars="();<>|&\n")
+            split.whitespace = " \t"
+            words: list[str] | None = None
+            for token in [*split, "\n"]:
+                if set(token) <= set("();<>|&\n"):
+                    if words:
+                        yield pytest.param(words, id=f"{name}: {' '.join(words)}"[:80])
+                    words = None
+                elif words is not None:
+                    words.append(token)
+                elif token in ("codex-agent", "bin/codex-agent"):
+                    words = []
+
+
+@pytest.mark.parametrize("words", list(examples()))
+def test_an_example_is_a_command_with_its_options(words: list[str]) -> None:
+    known = dict(commands())
+    named = next((name for name in (" ".join(words[:2]), words[0]) if name in known), None)
+    if words[0] in ("--version", "--help", "--install-completion"):
+        return
+    assert named is not None, words
+    options = {option for each in known[named].params for option in (*each.opts, *each.secondary_opts)} | {
+        "--help"
+    }
+    for word in itertools.takewhile(lambda word: word != "--", words[len(named.split()) :]):
+        if re.match(r"--?[a-z]", word):
+            assert word.split("=")[0] in options, word
 
 
 if __name__ == "__main__":

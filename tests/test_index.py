@@ -48,20 +48,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture
-def codex_home(tmp_path: Path) -> Path:
-    path = tmp_path / "codex"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def made(codex_home: Path) -> list[Made]:
     return make(codex_home, 200, days=40, now=time.time())
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path / "agent"))
 
 
 _HOLDS = """

@@ -34,18 +34,6 @@ VERSIONS = odd.versions()
 MARKS_TURNS = [version for version in VERSIONS if version != "0.98.0"]
 
 
-@pytest.fixture
-def codex_home(tmp_path: Path) -> Path:
-    path = tmp_path / "codex"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path / "agent"))
-
-
 def thread_of(path: Path) -> str:
     return path.name.partition(".")[0][-36:]
 

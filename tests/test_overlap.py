@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from codex_agent import schema
 from codex_agent.demo.model_server import Step
-from support.codexes import codex
 from support.ide import ide, spawns
-from support.jobs import Place, begin, ended, place, see
-from support.threads import Outside, outside
+from support.jobs import Place, begin, ended, see
+from support.threads import Outside
 from support.waiting import until
-
-
-@pytest.fixture
-def where(tmp_path: Path) -> Iterator[Place]:
-    with place(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def others(where: Place) -> Iterator[Outside]:
-    with outside(where, codex("newest")) as made:
-        yield made
 
 
 def overlaps(where: Place, *words: str) -> dict[str, Any]:

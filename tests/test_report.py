@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +11,13 @@ import pytest
 
 from codex_agent import schema
 from codex_agent.demo.model_server import Step
-from support.codexes import codex
 from support.ide import ide, spawns
-from support.jobs import Place, begin, ended, place, record
-from support.threads import Outside, outside
+from support.jobs import Place, begin, ended, record
+from support.threads import Outside
 from support.waiting import until
 
 ANYWHERE = ("-s", "danger-full-access", "-c", "allow_login_shell=false")
 GOOD, BAD = "test_good.py", "test_bad.py"
-
-
-@pytest.fixture
-def where(tmp_path: Path) -> Iterator[Place]:
-    with place(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def others(where: Place) -> Iterator[Outside]:
-    with outside(where, codex("newest")) as made:
-        yield made
 
 
 def told(where: Place, *words: str) -> list[dict[str, Any]]:

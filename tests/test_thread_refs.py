@@ -18,21 +18,9 @@ FOREIGN = "01a1ffff-ffff-7fff-8fff-ffffffffffff"
 
 
 @pytest.fixture
-def codex_home(tmp_path: Path) -> Path:
-    path = tmp_path / "codex"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def made(codex_home: Path) -> list[Made]:
     """Two hundred sessions, newest first."""
     return make(codex_home, 200, now=time.time())
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(str(tmp_path / "agent"))
 
 
 def a_job(store: Store, job_id: str, one: Made, codex_home: Path, **more: object) -> None:

@@ -200,9 +200,9 @@ def _with_goal_and_agents(made: Sessions) -> None:
     threads["ide pursues"] = editor.thread(_held(made))
     editor.goal(threads["ide pursues"], AIM)
     grandchild, first, second = (out.script([DONE]) for _ in range(3))
-    out.model.on(first, spawns(f"{grandchild} please"), Step.message("I was the first."))
+    # Who started others is told when they are done, which to 0.133 may begin one more turn.
+    out.model.on(first, spawns(f"{grandchild} please"), *[Step.message("I was the first.")] * 4)
     out.model.on(second, LOOKS, Step.message("I was the second."))
-    # It is told when they are done, which to 0.133 may begin one more turn.
     spawning = [spawns(f"{first} please"), spawns(f"{second} please"), *[Step.message("Both work.")] * 4]
     threads["parent"] = editor.thread(*spawning)
     editor.ended(threads["parent"])
