@@ -242,6 +242,19 @@ def test_a_copy_of_a_file_is_no_activity(
     assert row.active_at is not None and row.active_at < stamp(time.time() - 3600)
 
 
+def test_the_first_few_are_the_newest_of_all(
+    codex_home: Path, store: Store, tables: list[str], made: list[Made]
+) -> None:
+    """Whatever the files' own times say, as after a copy of them all."""
+    make_index(codex_home, tables, made)
+    for one in made[2:60:3]:
+        if not one.archived:
+            os.utime(one.path)
+    whole = [row.id for row in listed(store, codex_home, limit=None).threads]
+    for count in (1, 3, 20, 100):
+        assert [row.id for row in listed(store, codex_home, limit=count).threads] == whole[:count]
+
+
 def test_an_archived_one_is_no_disagreement(
     codex_home: Path, store: Store, tables: list[str], made: list[Made]
 ) -> None:

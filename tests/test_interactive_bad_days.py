@@ -240,7 +240,9 @@ def test_kill(
     assert (job["status"], job["failure"]["reason"]) == ("interrupted", "killed")
     assert job["last_turn"]["status"] == ("completed" if situation == "idle" else "interrupted")
     assert set(os.listdir(repo)) - {"begun"} == {".git", "README.md"}
-    assert {name for name in os.listdir(scratch) if not name.startswith("codex-")} == set()
+    # What SQLite has open for a moment stays if Codex is killed in that moment.
+    left = {name for name in os.listdir(scratch) if not name.startswith(("codex-", "etilqs_"))}
+    assert left == set()
 
 
 @pytest.mark.parametrize("who", ["supervisor", "codex", "close", "exit"])
@@ -258,4 +260,6 @@ def test_other_ends_leave_no_litter(
     one.ended()
     one.nothing_left()
     assert sorted(os.listdir(repo)) == [".git", "README.md", "begun"]
-    assert {name for name in os.listdir(scratch) if not name.startswith("codex-")} == set()
+    # What SQLite has open for a moment stays if Codex is killed in that moment.
+    left = {name for name in os.listdir(scratch) if not name.startswith(("codex-", "etilqs_"))}
+    assert left == set()

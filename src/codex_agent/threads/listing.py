@@ -6,6 +6,7 @@ has to know). Writes nothing.
 
 from __future__ import annotations
 
+import heapq
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -73,19 +74,25 @@ def listing(store: Store, codex_home: str, wanted: Wanted, *, now: float | None 
     if wanted.active:
         kept = _maybe_loaded(kept, owners, known_jobs, notes)
     shown: list[ThreadRow] = []
-    total = 0
+    newest: list[tuple[str, str]] = []  # of what is shown, as many as are wanted; the oldest of them first
     for one in kept:
-        if not wanted.active and wanted.limit is not None and total >= wanted.limit:
-            total = len(kept)
+        # Nothing was written about a thread after its file was changed, so none of the rest can be newer.
+        full = wanted.limit is not None and len(newest) == wanted.limit
+        if full and not wanted.active and stamp(one.found.changed_at) < newest[0][0]:
             break
         row = row_of(one.found, one.told, store, owners, known_jobs.get(one.found.thread_id), now=now)
         if wanted.active and row.state == "closed":
             continue
-        total += 1
-        if wanted.limit is None or len(shown) < wanted.limit:
-            shown.append(row)
-    shown.sort(key=lambda row: row.active_at or "", reverse=True)
+        shown.append(row)
+        (heapq.heappushpop if full else heapq.heappush)(newest, _order(row))
+    total = len(shown) if wanted.active else len(kept)
+    shown.sort(key=_order, reverse=True)
+    shown = shown[: wanted.limit]
     return ThreadList(stamp(now), codex_home, "rollouts" if rows is None else "index", notes, shown, total)
+
+
+def _order(row: ThreadRow) -> tuple[str, str]:
+    return row.active_at or "", row.id
 
 
 def row_of(

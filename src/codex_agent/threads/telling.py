@@ -15,13 +15,14 @@ _TITLE_CHARS = 120
 def last_active(written_at: str | None, changed_at: float, now: float) -> float:
     """When something was last written, in seconds since the epoch: as the last record says.
 
-    A file's own time is that of its last copy too. But it counts where the record's is of a clock ahead of ours.
+    A file's own time is that of its last copy too, so it only bounds that; it counts where the record's is of a
+    clock ahead of ours.
     """
     try:
         at = changed_at if written_at is None else seconds(written_at)
     except ValueError:
         at = changed_at
-    return min(changed_at, now) if at > now else at
+    return min(at, changed_at, now)
 
 
 def title_of(row: index.Row | None, path: str) -> str | None:
