@@ -17,8 +17,10 @@ from codex_agent import watching
 from codex_agent.monitor import options
 from codex_agent.monitor.loop import monitor
 from codex_agent.monitor.repo import RepoSource
+from codex_agent.monitor.source import Source
 from codex_agent.monitor.told import Told, Who
 from codex_agent.monitor.value import ValueSource
+from codex_agent.monitor.waking import Waking
 from codex_agent.monitor.what import Wanted
 from codex_agent.monitor_answers import MonitorEnd
 from codex_agent.store import Store
@@ -231,10 +233,23 @@ def watch(home: Home, writer: Writer, found: list[Told], happen: Callable[[], No
     """Watches while this happens, until the thread's end."""
     words: dict[str, object] = {"on": None, "until": "end", "wait_any": False, "repos": [], "values": []}
     words |= {"failures": [], "idle_s": 1e9, "max_events": 0, "timeout_s": 60.0, "since": None}
-    thread = threading.Thread(target=happen, daemon=True)
-    thread.start()
     settings = options(**(words | more))  # type: ignore[arg-type]
-    end = monitor(Store(str(home.agent_home)), str(home.codex_home), [writer.id], settings, found.append)
+    asleep, sleep = threading.Event(), Waking.sleep
+
+    def first_sleep(waking: Waking, until_at: float | None) -> list[Source]:
+        asleep.set()
+        return sleep(waking, until_at)
+
+    def then() -> None:
+        # What is there before it has looked for the first time is nothing new to it.
+        assert asleep.wait(20)
+        happen()
+
+    thread = threading.Thread(target=then, daemon=True)
+    thread.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Waking, "sleep", first_sleep)
+        end = monitor(Store(str(home.agent_home)), str(home.codex_home), [writer.id], settings, found.append)
     thread.join(10)
     return end
 
