@@ -20,6 +20,7 @@ from codex_agent.store import Store
 from support import Cli, Codex, Home, codex, processes_with
 from support.codexes import LABELS, WHEELS
 from support.home import make_home
+from support.ide import Ide, ide
 from support.jobs import Place, place
 from support.threads import Outside, outside
 
@@ -130,4 +131,20 @@ def where(tmp_path: Path) -> Iterator[Place]:
 def others(where: Place) -> Iterator[Outside]:
     """The newest Codex there, as somebody else runs it."""
     with outside(where, codex("newest")) as made:
+        yield made
+
+
+@pytest.fixture
+def out(home: Home, cli: Cli, model: ModelServer, repo: Path) -> Iterator[Outside]:
+    """The newest Codex in other people's hands, and ours the same."""
+    newest = codex("newest")
+    home.use_codex(newest)
+    with outside(Place(home, cli, model, repo), newest) as made:
+        yield made
+
+
+@pytest.fixture
+def editor(out: Outside) -> Iterator[Ide]:
+    """An IDE with that Codex."""
+    with ide(out) as made:
         yield made

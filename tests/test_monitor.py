@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from codex_agent.demo.model_server import ModelServer, Step
 from support import Cli, Codex, Home, codex
 from support.codexes import WHEELS
-from support.ide import Ide, ide
+from support.ide import Ide
 from support.jobs import Place
 from support.monitoring import Monitor, assert_told, script, told
 from support.threads import DONE, Outside, outside
@@ -20,28 +18,6 @@ from support.waiting import until
 
 GOALS = ("-c", "features.goals=true")
 ALL = "commit,goal,turn,failure,idle,file,value,end,approval"
-
-
-@pytest.fixture
-def out(home: Home, cli: Cli, model: ModelServer, repo: Path) -> Iterator[Outside]:
-    """The newest Codex in other people's hands."""
-    newest = codex("newest")
-    home.use_codex(newest)
-    with outside(Place(home, cli, model, repo), newest) as made:
-        yield made
-
-
-@pytest.fixture
-def editor(out: Outside) -> Iterator[Ide]:
-    with ide(out) as made:
-        yield made
-
-
-def git(out: Outside, *words: str) -> str:
-    done = subprocess.run(
-        ["git", *words], cwd=out.repo, env=out.home.env, capture_output=True, text=True, check=True, timeout=30
-    )
-    return done.stdout.strip()
 
 
 # -- what is told

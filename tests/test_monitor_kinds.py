@@ -5,44 +5,20 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from codex_agent.demo.model_server import ModelServer, Step
-from support import Cli, Home, codex
-from support.ide import Ide, escalates, ide
+from support import Cli, Home
+from support.ide import Ide, escalates
 from support.interactive import stay, wants
-from support.jobs import Place, begin
-from support.monitoring import Monitor, script, told
-from support.threads import DONE, Outside, outside, set_age
+from support.jobs import begin
+from support.monitoring import Monitor, git, script, told
+from support.threads import DONE, Outside, set_age
 
 ALL = "commit,goal,turn,failure,idle,file,value,end,approval"
-
-
-@pytest.fixture
-def out(home: Home, cli: Cli, model: ModelServer, repo: Path) -> Iterator[Outside]:
-    """The newest Codex in other people's hands."""
-    newest = codex("newest")
-    home.use_codex(newest)
-    with outside(Place(home, cli, model, repo), newest) as made:
-        yield made
-
-
-@pytest.fixture
-def editor(out: Outside) -> Iterator[Ide]:
-    with ide(out) as made:
-        yield made
-
-
-def git(out: Outside, *words: str) -> str:
-    done = subprocess.run(
-        ["git", *words], cwd=out.repo, env=out.home.env, capture_output=True, text=True, check=True, timeout=30
-    )
-    return done.stdout.strip()
 
 
 # -- IDE

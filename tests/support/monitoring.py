@@ -19,6 +19,7 @@ from typing import Any
 from codex_agent import schema
 from codex_agent.demo.model_server import Step
 from support.cli import Cli
+from support.threads import Outside
 from support.waiting import until
 
 Json = dict[str, Any]
@@ -253,3 +254,11 @@ def script(repo: Path) -> Script:
     file = repo / "train.cfg"
     file.write_text("lr = 0\n")
     return Script(repo, file)
+
+
+def git(out: Outside, *words: str) -> str:
+    """Git in the repository that the thread works in; what it prints."""
+    done = subprocess.run(
+        ["git", *words], cwd=out.repo, env=out.home.env, capture_output=True, text=True, check=True, timeout=30
+    )
+    return done.stdout.strip()
