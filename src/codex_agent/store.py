@@ -273,17 +273,7 @@ class Store:
 
     def is_alive(self, job_id: str) -> bool:
         """Whether the job's supervisor (or the ``start`` that is making it) lives: whether its lock is held."""
-        try:
-            handle = os.open(self.path(job_id, ".lock"), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(handle)
-        return False
+        return is_held(self.path(job_id, ".lock")) is True
 
     def wait_dead(self, job_id: str) -> bool:
         """Sleeps in the kernel until nobody holds the job's lock; False if there is no lock file."""
@@ -334,6 +324,24 @@ def _lock_within(handle: int, seconds: float, folder: str) -> None:
                     path=folder,
                 ) from None
             sleep(_SETTLE_LOOK_S)
+
+
+def is_held(path: str) -> bool | None:
+    """Whether somebody holds this lock of ours exclusively; None if it is gone.
+
+    Opened for reading: closing that wakes nobody who listens for the end of writing.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def is_id(text: str) -> bool:

@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 
 from codex_agent.errors import StoreUnwritable
 from codex_agent.model import stamp
+from codex_agent.store import is_held
 
 # aside: it stands in the line and lets others by, since it waits for something else first.
 State = Literal["aside", "waiting", "in"]
@@ -147,7 +148,7 @@ def seen(home: str, gate: str) -> list[Seen]:
         if not number.isdecimal() or state not in _STATES:
             continue
         path = os.path.join(where, name)
-        alive = _is_held(path)
+        alive = is_held(path)
         if alive is not None:
             found.append(Seen(int(number), state, alive, path))  # type: ignore[arg-type]  # checked above
     return sorted(found, key=lambda one: one.number)
@@ -182,21 +183,6 @@ def forget(home: str, job_id: str) -> None:
 
 def _name(number: int, state: str) -> str:
     return f"{number:08d}.{state}"
-
-
-def _is_held(path: str) -> bool | None:
-    """Whether somebody holds the ticket; None if it is gone. Opened for reading: closing that wakes nobody."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _open_folder(path: str) -> int:
