@@ -147,6 +147,8 @@ USAGE = [
     "",
     "For more information, try '--help'.",
 ]
+MEMORY = "memory allocation of 21473 bytes failed"
+DETAILS = "note: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace."
 REPO = "Not inside a trusted directory and --skip-git-repo-check was not specified."
 MCP = "required MCP servers failed to initialize: x: No such file or directory (os error 2)"
 
@@ -224,6 +226,7 @@ STDERR: list[tuple[list[str], int, str | None, str]] = [
         "thread 'main' panicked at src/main.rs:1:2: index out of bounds",
         "exit_code",
     ),
+    ([MEMORY, "stack backtrace:", DETAILS], 134, MEMORY, "exit_code"),
     ([REPO, ROLLOUT], 1, REPO, "not_a_repo"),
     ([ROLLOUT], 1, ROLLOUT, "exit_code"),
     (["Error: first", *BACKTRACE, "Error: second", *BACKTRACE], 1, "Error: second", "exit_code"),
@@ -238,6 +241,11 @@ def test_stderr(lines: list[str], exit_code: int, line: str | None, reason: str)
     assert telling_stderr_line(lines) == line
     assert diagnose(message=None, info=None, stderr_tail=lines, exit_code=exit_code).reason == reason
     assert diagnose(message=None, info=None, stderr_tail="\n".join(lines), exit_code=exit_code).reason == reason
+
+
+def test_a_variable_that_is_not_set_is_not_mended_by_a_login() -> None:
+    found = diagnose(message="Missing environment variable: `A_KEY`.", info=None, stderr_tail="", exit_code=1)
+    assert found.reason == "auth" and found.hint and "variable" in found.hint and "login" not in found.hint
 
 
 def test_nothing_known_at_all() -> None:

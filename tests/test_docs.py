@@ -29,11 +29,13 @@ if __name__ == "__main__":
 
 import codex_agent  # noqa: E402
 from codex_agent import errors, prompt, settings, verdict  # noqa: E402
+from codex_agent.cause_words import WORDS  # noqa: E402
 from codex_agent.codex import failures  # noqa: E402
 from codex_agent.model import Failure, Status, TurnState  # noqa: E402
+from support import mcp_docs  # noqa: E402
 from support.cli import COMMAND  # noqa: E402
 
-DOCS = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
+DOCS = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md")), *sorted((TOP / "plugins").rglob("*.md"))]
 NAMES = [str(path.relative_to(TOP)) for path in DOCS]
 # A marker, and what it rules: a fenced block or a table.
 GENERATED = re.compile(
@@ -97,11 +99,19 @@ def help_of(words: str) -> str:
     return f"```text\n$ {words} --help\n{done.stdout.rstrip()}\n```"
 
 
-TABLES: dict[str, Callable[[], str]] = {"commands": table_of_commands, "settings": table_of_settings}
+TABLES: dict[str, Callable[[], str]] = {
+    "commands": table_of_commands,
+    "settings": table_of_settings,
+    "tools": mcp_docs.table_of_tools,
+    "resources": mcp_docs.table_of_resources,
+    "prompts": mcp_docs.table_of_prompts,
+}
 
 
 def body_of(kind: str, name: str) -> str:
-    return help_of(name) if kind == "help" else TABLES[name]()
+    if kind == "help":
+        return help_of(name)
+    return TABLES[name]() if name in TABLES else mcp_docs.table_of_parameters(name)
 
 
 def refresh() -> None:
@@ -129,7 +139,7 @@ def test_a_generated_part_is_current(document: str, kind: str, name: str, body: 
 def test_the_help_of_every_command_is_quoted() -> None:
     quoted = {name for _, kind, name, _ in generated_parts() if kind == "help"}
     assert quoted >= {f"codex-agent {words}" for words, _ in commands()} | {"codex-agent"}
-    assert {name for _, kind, name, _ in generated_parts() if kind == "table"} == set(TABLES)
+    assert {name for _, kind, name, _ in generated_parts() if kind == "table"} == {*TABLES, *mcp_docs.offer()[0]}
 
 
 # ---- what is compared ----
@@ -198,6 +208,11 @@ def test_the_failure_reasons() -> None:
     for reason, status, _ in rows_of("docs/formats.md", "failure reasons"):
         stopped = verdict._STOPPED.get(reason.strip("`"))
         assert stopped is None or stopped[0] == status, reason
+
+
+def test_the_causes() -> None:
+    told = [word for word in first_words("docs/causes.md", "causes") if not word.startswith("*")]
+    assert len(told) == len(set(told)) and set(told) == set(WORDS)
 
 
 def test_the_model_names_no_reason_that_is_gone() -> None:

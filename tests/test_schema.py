@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from codex_agent import answers, model, schema
+from codex_agent import answers, mcp_answers, model, schema
 from codex_agent.model import Facts, Failure, JobList, Problem, Record, Request, Tokens, stamp
 from codex_agent.verdict import job_view
 
@@ -63,7 +63,7 @@ def test_it_takes_nothing_else(name: str) -> None:
 
 def test_every_answer_is_documented() -> None:
     """Each class with every field, and each of them in words."""
-    reached = set(schema.COMMANDS.values())
+    reached = {*schema.COMMANDS.values(), *schema.TOOLS.values()}
     for kind in (*schema.CLASSES, *schema.ON_DISK):
         assert kind.__doc__, kind
         for item in dataclasses.fields(kind):
@@ -71,7 +71,8 @@ def test_every_answer_is_documented() -> None:
                 assert item.metadata.get("doc"), f"{kind.__name__}.{item.name}"
             reached |= {other for other in schema.CLASSES if other.__name__ in str(item.type)}
     assert reached == set(schema.CLASSES)
-    ours = {kind for kind in vars(answers).values() if dataclasses.is_dataclass(kind)}
+    told = (*vars(answers).values(), *vars(mcp_answers).values())
+    ours = {kind for kind in told if dataclasses.is_dataclass(kind)}
     assert ours <= set(schema.CLASSES), "an answer that the documents leave out"
 
 

@@ -109,6 +109,28 @@ class Health:
 
 
 @dataclass(slots=True)
+class Examined:
+    """One thing `doctor` looked at, explained."""
+
+    name: str = doc("As in `health`.")
+    ok: bool = doc("Whether it is as it should be.")
+    needed: bool = doc("Whether agents cannot run without it.")
+    looked_at: str = doc("What was looked at.")
+    found: str = doc("What was found.")
+    why: str = doc("Why it matters.")
+    mend: list[str] = doc("How to mend it, the first thing to try first; empty if nothing is wrong.")
+
+
+@dataclass(slots=True)
+class Doctor:
+    """`doctor`."""
+
+    ok: bool = doc("True if nothing needed is missing.")
+    version: str = doc("Version of codex-agent.")
+    checks: list[Examined] = doc("In the order they were made.")
+
+
+@dataclass(slots=True)
 class Setting:
     """One key of the settings."""
 

@@ -10,6 +10,7 @@ from time import strptime
 from typing import Any, TypeVar, get_args
 
 from codex_agent.model import (
+    Activity,
     Driver,
     Facts,
     Mode,
@@ -65,6 +66,7 @@ _WORDS: dict[str, Any] = {
     "QueueKind": get_args(QueueKind),
     "ReviewKind": get_args(ReviewKind),
     "TurnMark | None": (*get_args(TurnMark), None),
+    "Activity | None": (*get_args(Activity), None),
 }
 
 

@@ -27,6 +27,8 @@ _LINKS = 5  # symbolic refs that git itself follows
 # What a hook or an alias that called us has set: it speaks of that repository, not of the one we are asked about.
 _OF_CALLER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX", "GIT_NAMESPACE",
               "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")  # fmt: skip
+_DIFF = ("--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
+_MOST_UNTRACKED = 50  # a process each
 _FIELDS = "%H%x1f%ct%x1f%an%x1f%s"
 
 
@@ -162,6 +164,30 @@ def changed(top: str) -> list[str]:
     words = ("--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty")
     entries = _ask(top, "status", *words).split("\0")
     return [os.path.join(top, entry[3:].rstrip("/")) for entry in entries if len(entry) > 3]
+
+
+def diff(top: str, base: str | None) -> str:
+    """How the work tree differs from a commit (None: from nothing), as a patch; untracked files left out.
+
+    No program that the repository's configuration names for showing differences is run.
+    """
+    if base is None:  # git knows the empty tree without its being stored, by either kind of id
+        base = _ask(top, "hash-object", "-t", "tree", "--stdin").strip()
+    _not_an_option(top, base)
+    return _ask(top, "diff", *_DIFF, "--ignore-submodules=dirty", base, "--")
+
+
+def diff_untracked(top: str) -> str:
+    """The untracked files that are not ignored, as patches that add them; of many only the names."""
+    named = sorted(filter(None, _ask(top, "ls-files", "-z", "--others", "--exclude-standard").split("\0")))
+    files = [name for name in named if not name.endswith("/")]  # a slash: another repository in this one
+    rest = files[_MOST_UNTRACKED:] + [name for name in named if name.endswith("/")]
+    # git says 1 where there is a difference, and 0 for an empty file.
+    patches = [
+        _ask(top, "diff", *_DIFF, "--no-index", "--", os.devnull, name, allowed=(0, 1))
+        for name in files[:_MOST_UNTRACKED]
+    ]
+    return "".join([*patches, *(f"# untracked too: {name}\n" for name in rest)])
 
 
 def verify(top: str, rev: str) -> str | None:

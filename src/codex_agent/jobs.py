@@ -88,10 +88,7 @@ def wait(
 
     def follow(job_id: str) -> None:
         try:
-            if until == "end":
-                _sleep_until_ended(store, job_id)
-            else:
-                _sleep_until(store, job_id, until)
+            sleep(store, job_id, until)
         except BaseException as error:
             troubles.append(error)
         with news:
@@ -106,6 +103,14 @@ def wait(
     if troubles:
         raise troubles[0]
     return done
+
+
+def sleep(store: Store, job_id: str, until: Until = "end") -> None:
+    """What a thread of ``wait`` does: sleeps in the kernel until there is that news of one job."""
+    if until == "end":
+        _sleep_until_ended(store, job_id)
+    else:
+        _sleep_until(store, job_id, until)
 
 
 def wait_in_thread(store: Store, job_id: str) -> Callable[[float], bool]:

@@ -47,6 +47,18 @@ def _prctl() -> Callable[[int, int], None]:
     return call
 
 
+def umask() -> int:
+    """This process's mask for new files. On Linux only looked at: another thread may just make a file."""
+    if LINUX:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            for line in file:
+                if line.startswith("Umask:"):
+                    return int(line.split()[1], 8)
+    mask = os.umask(0o077)  # elsewhere there is no way to look without touching
+    os.umask(mask)
+    return mask
+
+
 def become_subreaper() -> None:
     """From now on orphaned descendants of this process become its children (Linux; elsewhere nothing)."""
     if LINUX:

@@ -54,7 +54,7 @@ def launch(
             if socket is None:
                 socket = tmux.open_session(settings.tmux_socket, environ, record.tmux_session, argv, request.cwd)
             where = socket
-            words = handshake.Launch(request.argv, request.cwd, _environment(found, environ), _umask())
+            words = handshake.Launch(request.argv, request.cwd, _environment(found, environ), kernel.umask())
             words.tickets, words.rules = line.words(), admission.rules_to_launch(settings, record)
             handles = [lock, *(ticket.handle for ticket in line.all)]
             reply = offer.serve(words, handles, lambda: tmux.has_session(where, record.tmux_session), _COME_UP_S)
@@ -95,12 +95,6 @@ def _last_words(store: Store, job_id: str) -> str:
 
 def _guardian() -> str:
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), "guardian.py")
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)  # there is no way to look without touching
-    os.umask(mask)
-    return mask
 
 
 def _environment(found: codex.Codex, environ: Mapping[str, str]) -> dict[str, str]:

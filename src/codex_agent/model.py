@@ -35,6 +35,8 @@ TurnMark = Literal["open", "completed", "failed", "aborted"]
 TurnStatus = Literal["completed", "failed", "interrupted"]
 QueueKind = Literal["after", "gate", "condition", "parallel"]
 ReviewKind = Literal["uncommitted", "base", "commit", "custom"]
+# What told last that Codex did something.
+Activity = Literal["start", "stream", "channel", "rollout", "answer"]
 WaitKind = Literal["command", "file_change", "permissions", "question", "elicitation", "prompt", "other"]
 
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "interrupted"})
@@ -348,6 +350,7 @@ class Facts:
     rollout_turn: Turn = doc("The last turn, by the rollout.", default_factory=Turn)
     reconnecting: str | None = doc("Codex's words, while it only reconnects.", default=None)
     last_activity_at: str | None = doc("Last event that was work.", default=None)
+    last_activity_by: Activity | None = doc("What told of it.", default=None)
     tokens: Tokens | None = doc("Thread totals.", default=None)
     files: list[str] = doc("Absolute paths changed, in order, each once.", default_factory=list)
     last_message: str | None = doc("The agent's last message, whole.", default=None)
@@ -364,8 +367,9 @@ class Facts:
     lost: str | None = doc("The supervisor died first: `supervisor`, `reboot`, `start` or `queue`.", default=None)
     ended_at: str | None = doc("The job's end; set once, last.", default=None)
     settled_by: str | None = doc("Who wrote the end: supervisor, guardian or reader.", default=None)
-    stdout_bytes: int = doc("Bytes Codex wrote to stdout.", default=0)
+    stdout_bytes: int = doc("Bytes Codex wrote to stdout, or said over its channel.", default=0)
     stderr_bytes: int = doc("Bytes Codex wrote to stderr.", default=0)
+    oom_kills: int = doc("Processes the kernel killed for memory in the job's cgroup while it ran.", default=0)
     warnings: list[str] = doc("Troubles that decided nothing.", default_factory=list)
 
 

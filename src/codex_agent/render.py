@@ -34,6 +34,18 @@ def plain(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROLS)
 
 
+def span(ms: int) -> str:
+    """A duration as ``4.2s``, ``3m12s``, ``2h05m`` or ``3d4h``."""
+    seconds = ms // 1000
+    if seconds < 60:
+        return f"{ms / 1000:.1f}s"
+    if seconds < 3600:
+        return f"{seconds // 60}m{seconds % 60:02d}s"
+    if seconds < 86400:
+        return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"
+    return f"{seconds // 86400}d{seconds % 86400 // 3600}h"
+
+
 def opening(job_id: str, name: str | None, version: str | None, sandbox: str, cwd: str, prompt: str | None) -> str:
     """What the pane shows first."""
     title = f"{job_id} {name}" if name else job_id

@@ -11,7 +11,17 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from codex_agent import answers, gate_answers, model, monitor_answers, review_answers, thread_answers, work_answers
+from codex_agent import (
+    answers,
+    diagnosis_answers,
+    gate_answers,
+    mcp_answers,
+    model,
+    monitor_answers,
+    review_answers,
+    thread_answers,
+    work_answers,
+)
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -65,11 +75,30 @@ COMMANDS: dict[str, type[Any]] = {
     "delete": model.Job,
     "clean": model.JobList,
     "health": answers.Health,
+    "doctor": answers.Doctor,
     "gate check": gate_answers.GateCheck,
+    "diagnose": diagnosis_answers.Diagnosis,
     "config show": answers.Config,
     "config set": answers.Config,
     "config unset": answers.Config,
     "config path": answers.ConfigPath,
+}
+# What each tool of the MCP server answers (docs/mcp.md).
+TOOLS: dict[str, type[Any]] = {
+    "codex_agent": mcp_answers.Task,
+    "codex_resume": mcp_answers.Task,
+    "codex_review": mcp_answers.Reviewed,
+    "codex_wait": mcp_answers.Waited,
+    "codex_cancel": mcp_answers.Task,
+    "codex_send": mcp_answers.Spoken,
+    "codex_interrupt": answers.Cut,
+    "codex_status": mcp_answers.TaskStatus,
+    "codex_tasks": mcp_answers.TaskList,
+    "codex_result": mcp_answers.TaskText,
+    "codex_approvals": answers.Approvals,
+    "codex_approve": answers.Responded,
+    "codex_threads": mcp_answers.ThreadsFound,
+    "codex_monitor": mcp_answers.Monitored,
 }
 # Every class the documents describe, each before the ones it is made of.
 CLASSES: tuple[type[Any], ...] = (
@@ -139,6 +168,22 @@ CLASSES: tuple[type[Any], ...] = (
     answers.SessionRow,
     answers.Health,
     answers.Check,
+    answers.Doctor,
+    answers.Examined,
+    diagnosis_answers.Diagnosis,
+    diagnosis_answers.Cause,
+    diagnosis_answers.Versions,
+    mcp_answers.Reviewed,
+    mcp_answers.Spoken,
+    mcp_answers.Waited,
+    mcp_answers.Task,
+    mcp_answers.TaskList,
+    mcp_answers.TaskRow,
+    mcp_answers.TaskStatus,
+    mcp_answers.Diagnostics,
+    mcp_answers.TaskText,
+    mcp_answers.ThreadsFound,
+    mcp_answers.Monitored,
     gate_answers.GateCheck,
     gate_answers.Gpu,
     gate_answers.GpuProcess,
@@ -186,6 +231,9 @@ def markdown() -> str:
     lines = [BEGIN, "", "### What each command prints", "", "| command | prints |", "| --- | --- |"]
     for command, kind in COMMANDS.items():
         lines.append(f"| `{command} --json` | [{kind.__name__}](#{kind.__name__.lower()}) |")
+    lines += ["", "### What each MCP tool answers", "", "What may be null is left out there.", ""]
+    lines += ["| tool | answers |", "| --- | --- |"]
+    lines += [f"| `{tool}` | [{kind.__name__}](#{kind.__name__.lower()}) |" for tool, kind in TOOLS.items()]
     for kind in CLASSES:
         lines += _table(kind)
     lines += ["", "### On disk", "", "`<id>.json` is one `Record`; its parts:"]

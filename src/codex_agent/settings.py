@@ -35,6 +35,7 @@ from codex_agent.settings_keys import (
     Queue,
     Settings,
     Value,
+    are_paths,
     is_name,
     is_path,
     is_socket,
@@ -275,6 +276,8 @@ def _check(key: Key, value: Any, environ: Mapping[str, str]) -> Value:
         raise ValueError(value)
     if isinstance(value, str) and key.ok in (is_path, is_socket):
         value = _expand(value, environ)
+    if isinstance(value, tuple) and key.ok is are_paths:
+        value = tuple(_expand(each, environ) for each in value)
     if not key.ok(value):
         raise ValueError(value)
     checked: Value = value

@@ -35,6 +35,10 @@ def is_path(text: str) -> bool:
     return _is_plain(text) and os.path.isabs(text)
 
 
+def are_paths(words: tuple[str, ...]) -> bool:
+    return all(is_path(word) for word in words)
+
+
 def is_socket(text: str) -> bool:
     return is_path(text) or (_is_word(text) and "/" not in text and text not in (".", ".."))
 
@@ -143,6 +147,22 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Mcp:
+    """What callers of `codex-agent mcp` may have, and how long their calls wait."""
+
+    max_sandbox: str = _key(
+        str, "read-only, workspace-write or danger-full-access", SANDBOXES.__contains__, "workspace-write",
+        "The most that a job may be allowed which an MCP caller starts, talks to or approves for.")
+    allowed_dirs: tuple[str, ...] = _key(tuple, "absolute paths (or ones that start with ~/)", are_paths, (),
+        "Where MCP callers may have agents at work, with what is below; none: anywhere.")
+    approve: bool = _key(bool, "true or false", lambda _: True, True,
+        "Whether MCP callers may answer approvals themselves; a person asked by the client always may.")
+    wait_s: float | None = _key(float, "a number of seconds from 0 (no limit) to 1000000", _up_to(0, 1e6), None,
+        "How long a call that waits does so unless it says `timeoutMs`; not set: 600 for Claude Code, 50 for "
+        "others, most of which give up after 60.")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the user decided once for all. None: not decided here, left to Codex or to the machine."""
 
@@ -183,6 +203,7 @@ class Settings:
         "What models cost; without its price, the cost of a thread is unknown.")
     queue: Queue = field(default_factory=Queue, metadata={"table": Queue})
     check: Check = field(default_factory=Check, metadata={"table": Check})
+    mcp: Mcp = field(default_factory=Mcp, metadata={"table": Mcp})
     gates: Mapping[str, Gate] = field(default_factory=dict, metadata={"family": Gate})
 # fmt: on
 

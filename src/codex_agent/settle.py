@@ -10,7 +10,7 @@ import contextlib
 import os
 
 from codex_agent import execstream, kernel, rollouts
-from codex_agent.errors import MissingProgram
+from codex_agent.errors import MissingProgram, StoreUnwritable
 from codex_agent.gates import slots
 from codex_agent.model import Facts, Record, stamp
 from codex_agent.rollouts import RolloutState
@@ -45,6 +45,10 @@ def settle(store: Store, job_id: str, *, by: str) -> Record:
         if facts.turn.state == "completed" and facts.last_message is not None:
             store.write(job_id, ".result", facts.last_message.encode("utf-8", "replace"))
         store.save(record)
+        with contextlib.suppress(StoreUnwritable):  # the end is written, and that counts
+            from codex_agent import debug_file  # late: few jobs are settled
+
+            debug_file.write(store, record)
         store.event(job_id, "settled", by=by, lost=facts.lost)
         slots.forget(store.home, job_id)
         return record

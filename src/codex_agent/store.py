@@ -36,6 +36,7 @@ _HEX = frozenset("0123456789abcdef")
 SUFFIXES = (
     ".json",
     ".events.jsonl",
+    ".debug.json",
     ".prompt",
     ".log",
     ".jsonl",

@@ -22,8 +22,9 @@ from codex_agent.codex.failures import telling_stderr_line
 from codex_agent.desk import Desk
 from codex_agent.errors import CodexAgentError, StoreUnwritable
 from codex_agent.gates.lines import Line
-from codex_agent.model import Record, Request, stamp
+from codex_agent.model import Activity, Record, Request, stamp
 from codex_agent.outputs import Outputs
+from codex_agent.pulse import Pulse, note_exit
 from codex_agent.render import closing, opening
 from codex_agent.settle import mark_beginning, open_rollout, take_review, take_rollout
 from codex_agent.store import Store
@@ -53,6 +54,7 @@ class Supervisor:
         self.launch = launch
         self.lock, self._line = lock, line
         self.outputs = Outputs(store, record.id, self.warn, pane=record.request.mode == "exec")
+        self.outputs.stderr_bytes = self.facts.stderr_bytes  # of earlier runs
         self.driver = drivers.make(self)
         self._poller = select.poll()
         self._watched: dict[int, Ready] = {}
@@ -105,11 +107,12 @@ class Supervisor:
         """Starts Codex on its turn; its pid. Raises OSError or CodexAgentError, and then there is no agent."""
         self._begun = True
         self._started = self._worked = time.monotonic()
+        self._pulse = Pulse(self.facts, self.outputs, self.note, self.launch.env)
         mark_beginning(self.record)
         pid = self.driver.launch()
         facts = self.facts
         facts.started_at = facts.started_at or stamp()
-        facts.last_activity_at = stamp()
+        facts.last_activity_at, facts.last_activity_by = stamp(), "start"
         self.store.save(self.record)
         self.note("started", pid=pid)
         return pid
@@ -127,6 +130,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Follows Codex until it has ended."""
+        self._write_debug_file()
         while True:
             while not self.driver.over:
                 self.pause(self._next_due())
@@ -159,7 +163,7 @@ class Supervisor:
         return True
 
     def _next_due(self) -> float:
-        due = [self._next_rollout]
+        due = [self._next_rollout, self._pulse.due(self._worked, at_work=self.at_work)]
         if self._dirty:
             due.append(self._next_save)
         wanted = self.driver.due()
@@ -192,6 +196,9 @@ class Supervisor:
             self.look_at_rollout()
             self._next_rollout = now + _ROLLOUT_IDLE_S
         self.driver.on_time(now)
+        if now >= self._pulse.due(self._worked, at_work=self.at_work):
+            self._dirty |= self._pulse.count()
+            self._pulse.on_time(now, self._worked, at_work=self.at_work, state=self.turn_state)
         if self._dirty and now >= self._next_save:
             self._save()
         if self.facts.stop_reason is not None:
@@ -230,10 +237,10 @@ class Supervisor:
 
     # ---- what drivers say ----
 
-    def worked(self) -> None:
-        """Codex did something that was work."""
+    def worked(self, by: Activity) -> None:
+        """Codex did something that was work, as ``by`` tells."""
         self._worked = time.monotonic()
-        self.facts.last_activity_at = stamp()
+        self.facts.last_activity_at, self.facts.last_activity_by = stamp(), by
 
     def changed(self, *, at_once: bool = False) -> None:
         """The facts changed; they are saved soon, or now. Whoever waits for that hears of it afterwards."""
@@ -271,7 +278,7 @@ class Supervisor:
         if changed:
             take_rollout(facts, self._reader.state)
             if facts.reconnecting is None:
-                self.worked()
+                self.worked("rollout")
             self._dirty = True
 
     # ---- the end ----
@@ -292,7 +299,8 @@ class Supervisor:
         if self._reader is not None and self._reader.bad_lines:
             self.warn(f"{self._reader.bad_lines} lines of the rollout could not be read.")
         facts.waiting, facts.waiting_flags = [], []
-        facts.stderr_bytes = self.outputs.stderr_bytes
+        if self._begun:
+            self._pulse.count()
         facts.last_stderr = telling_stderr_line(self.outputs.stderr_tail())
         if facts.turn.state == "completed" and facts.last_message is not None:
             message = facts.last_message.encode("utf-8", "replace")
@@ -300,12 +308,13 @@ class Supervisor:
         facts.settled_by = "supervisor"
         facts.ended_at = stamp()
         job = job_view(self.record, alive=True, now=time.time())
-        self.note("exited", exit_code=facts.exit_code, signal=facts.exit_signal)
+        note_exit(self.note, facts, job.elapsed_ms)
         self.outputs.show(
             closing(job.status, job.failure.message if job.failure else None, facts, job.elapsed_ms / 1000)
         )
         self.outputs.close()
         self._persist(lambda: self.store.save(self.record))
+        self._write_debug_file()
         self.note("ended", status=job.status, reason=job.failure.reason if job.failure else None)
         self._line.give_back()
         fcntl.flock(self.lock, fcntl.LOCK_UN)
@@ -341,8 +350,19 @@ class Supervisor:
             self.facts.warnings.append(text)
             self._dirty = True
 
+    def _write_debug_file(self) -> None:
+        """What tells a reader why a job is as it is; no fault in that may touch the job."""
+        from codex_agent import debug_file  # late: `start` is answered first
+
+        try:
+            debug_file.write(self.store, self.record, self.environment())
+        except (CodexAgentError, OSError, TypeError, ValueError, KeyError, AttributeError) as error:
+            self.warn(f".debug.json could not be written: {type(error).__name__}: {error}")
+            self._save()
+
     def _save(self) -> None:
         self._next_save = time.monotonic() + _SAVE_EVERY_S
+        self.facts.stderr_bytes = self.outputs.stderr_bytes
         try:
             self.store.save(self.record)
             self._dirty = False

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
@@ -37,6 +38,8 @@ _NO_SESSION = ("can't find session", "session not found", "no current target")
 # What tmux itself writes into lines it was asked to color (and OSC 8 links from 3.4 on).
 _SGR = re.compile(r"\x1b\[[0-9;:]*m|\x1b\]8;[^\x1b]*\x1b\\")
 _PLAIN = "\x1b[0m"
+# Who may launch a server changes this process's environment meanwhile; the MCP server starts several jobs at once.
+_ENVIRONMENT = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,14 +354,17 @@ def _server(socket: str | None, name: str | None = None) -> Server:
 @contextlib.contextmanager
 def _own_environment() -> Iterator[None]:
     """Around a command that may launch a tmux server: no job's mark in it, and ours on it (see kernel.BORDER)."""
-    kept = {key: os.environ.pop(key) for key in ("CODEX_AGENT_MARK", "CODEX_AGENT_JOB_ID") if key in os.environ}
-    before = os.environ.get("CODEX_AGENT_SERVER")
-    os.environ["CODEX_AGENT_SERVER"] = "1"
-    try:
-        yield
-    finally:
-        os.environ.update(kept)
-        if before is None:
-            del os.environ["CODEX_AGENT_SERVER"]
-        else:
-            os.environ["CODEX_AGENT_SERVER"] = before
+    with _ENVIRONMENT:
+        kept = {
+            key: os.environ.pop(key) for key in ("CODEX_AGENT_MARK", "CODEX_AGENT_JOB_ID") if key in os.environ
+        }
+        before = os.environ.get("CODEX_AGENT_SERVER")
+        os.environ["CODEX_AGENT_SERVER"] = "1"
+        try:
+            yield
+        finally:
+            os.environ.update(kept)
+            if before is None:
+                del os.environ["CODEX_AGENT_SERVER"]
+            else:
+                os.environ["CODEX_AGENT_SERVER"] = before

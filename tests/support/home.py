@@ -11,7 +11,19 @@ from codex_agent.demo.home import make_codex_home
 from support import codexes
 
 # What the developer's own shell must not bring into a test.
-_PREFIXES = ("CODEX", "OPENAI", "ANTHROPIC", "TMUX", "XDG_", "GIT_", "PYTHON", "PYTEST", "COV", "VIRTUAL_ENV")
+_PREFIXES = (
+    "CODEX",
+    "OPENAI",
+    "ANTHROPIC",
+    "CLAUDE",
+    "TMUX",
+    "XDG_",
+    "GIT_",
+    "PYTHON",
+    "PYTEST",
+    "COV",
+    "VIRTUAL_ENV",
+)
 _NAMES = {"NO_COLOR", "FORCE_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "TERM", "LS_COLORS"}
 _GIT_CONFIG = """\
 [user]

@@ -76,6 +76,11 @@ class Channel:
         """Whether something is left to be sent."""
         return self._wire.wants_to_write
 
+    @property
+    def received(self) -> int:
+        """Bytes that came so far."""
+        return self._wire.received
+
     def call(self, method: str, params: Json, then: Callable[[Reply], None]) -> None:
         """Sends a request; ``then`` gets its reply, if ever one comes (Codex leaves some without)."""
         self._last_call += 1

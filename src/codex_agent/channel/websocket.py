@@ -41,6 +41,8 @@ class WebSocket:
         self._open = False
         self._parts = bytearray()
         self.ended = False
+        self.received = 0
+        """Bytes that came so far."""
 
     def fileno(self) -> int:
         """For ``poll``."""
@@ -79,6 +81,7 @@ class WebSocket:
             if not data:
                 self.ended = True
                 break
+            self.received += len(data)
             self._in += data
         messages = list(self._messages()) if self._open or self._upgraded() else []
         if self.ended and not messages:

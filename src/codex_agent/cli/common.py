@@ -26,7 +26,7 @@ from codex_agent.errors import (
     UsageError,
 )
 from codex_agent.jobs import Until
-from codex_agent.model import BUSY, LIMITED, WAITING, Failure, Job, Status, TurnState, TurnStatus
+from codex_agent.model import BUSY, LIMITED, WAITING, Failure, Job, JobList, Status, TurnState, TurnStatus
 from codex_agent.store import Store
 
 # What ended a job that stood at a limit: its exit code stays what it was while the job lived.
@@ -49,6 +49,46 @@ def print_json(answer: Any) -> None:
     """One answer (a dataclass or plain data) on one line of stdout."""
     data = dataclasses.asdict(answer) if dataclasses.is_dataclass(answer) else answer  # type: ignore[arg-type]
     print_text(json.dumps(data, ensure_ascii=False))
+
+
+def print_jobs_json(answer: Job | JobList, fields: str | None) -> None:
+    """One job or several as JSON. With ``fields`` only those, in their order, with as few bytes as JSON has: for
+    whoever pays by the byte. A list then keeps ``total``, and ``problems`` only if there are any.
+    """
+    if fields is None:
+        print_json(answer)
+        return
+    names = _field_names(fields)
+    if isinstance(answer, Job):
+        data = _only(answer, names)
+    else:
+        data = {"total": answer.total, "jobs": [_only(job, names) for job in answer.jobs]}
+        if answer.problems:
+            data["problems"] = [dataclasses.asdict(problem) for problem in answer.problems]
+    print_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")))
+
+
+def check_fields(fields: str | None, json_output: bool) -> None:
+    """Raises UsageError for fields that no job has, or that nobody would see, before anything is done."""
+    if fields is not None:
+        _field_names(fields)
+        if not json_output:
+            raise UsageError("--fields is about JSON.", "Add --json.")
+
+
+def _field_names(fields: str) -> list[str]:
+    known = [field.name for field in dataclasses.fields(Job)]
+    names = [name for name in (word.strip() for word in fields.split(",")) if name]
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        wrong = f"a job has no '{unknown[0]}'" if unknown else "no field is named"
+        raise UsageError(f"--fields: {wrong}.", f"Of {', '.join(known)}.")
+    return names
+
+
+def _only(job: Job, names: list[str]) -> dict[str, Any]:
+    whole = dataclasses.asdict(job)
+    return {name: whole[name] for name in names}
 
 
 def print_text(text: str) -> None:
@@ -95,6 +135,9 @@ def argument(metavar: str, help_text: str) -> Any:
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JobRef = Annotated[str, argument("ID", "A job: its id, a unique prefix of it, or its name.")]
 JobRefs = Annotated[list[str], argument("ID...", "Jobs: ids, unique prefixes, or names.")]
+Fields = Annotated[
+    str | None, typer.Option("--fields", metavar="A,B", help="With --json: only these fields of a job.")
+]
 Strip = Annotated[bool, typer.Option("--strip-ansi", "--clean", help="Leave out terminal control codes.")]
 
 

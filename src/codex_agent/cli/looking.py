@@ -13,13 +13,16 @@ from codex_agent import logs, screen, tmux
 from codex_agent import transcript as transcript_room
 from codex_agent.answers import Attach, Captured, Events, Output
 from codex_agent.cli.common import (
+    Fields,
     JobRef,
     JobRefs,
     Json,
     Strip,
+    check_fields,
     color,
     exit_of_job,
     note,
+    print_jobs_json,
     print_json,
     print_text,
     resolve_all,
@@ -31,7 +34,7 @@ from codex_agent.cli.common import (
 from codex_agent.cli.show import asks, details, state, table
 from codex_agent.errors import EXIT_FAILED, EXIT_TIMED_OUT, UsageError
 from codex_agent.jobs import Until
-from codex_agent.model import TERMINAL, JobList
+from codex_agent.model import TERMINAL
 from codex_agent.render import plain
 
 _STATUSES = ("pending", "queued", "running", "completed", "failed", "interrupted")
@@ -43,12 +46,13 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def status(ref: JobRef, json_output: Json = False) -> None:
+def status(ref: JobRef, fields: Fields = None, json_output: Json = False) -> None:
     """Say what one job is doing, or how it ended."""
+    check_fields(fields, json_output)
     where = store()
     job = jobs_room.view(where, where.resolve(ref))
     if json_output:
-        print_json(job)
+        print_jobs_json(job, fields)
     else:
         print_text(details(job, color=color()))
 
@@ -61,15 +65,24 @@ def jobs(
     status: Annotated[
         list[str] | None, typer.Option("--status", help=f"Only {', '.join(_STATUSES)}; repeatable.")
     ] = None,
+    fields: Fields = None,
     json_output: Json = False,
 ) -> None:
     """List jobs: running ones first, then the newest."""
+    check_fields(fields, json_output)
     for word in status or ():
         if word not in _STATUSES:
             raise UsageError(f"Unknown status '{word}'.", f"One of {', '.join(_STATUSES)}.")
     most = None if show_all else limit or settings().jobs_limit
     answer = jobs_room.listing(store(), statuses=status or (), limit=most)
-    _print_jobs(answer, json_output)
+    if json_output:
+        print_jobs_json(answer, fields)
+        return
+    print_text(table(answer.jobs, color=color()))
+    if answer.total > len(answer.jobs):
+        note(f"{answer.total - len(answer.jobs)} more: --all")
+    for problem in answer.problems:
+        note(f"warning: {problem.message}")
 
 
 def wait(
@@ -89,12 +102,14 @@ def wait(
         float | None,
         typer.Option("--timeout", metavar="S", min=0, help="Give up after so many seconds (exit 124)."),
     ] = None,
+    fields: Fields = None,
     json_output: Json = False,
 ) -> None:
     """Sleep until jobs have ended. Exit 0: completed; 1: failed or interrupted; 124: timed out.
 
     With --until turn or approval also, and first: 10: one needs you; 11: one is at its context or usage limit.
     """
+    check_fields(fields, json_output)
     if wait_any and wait_all:
         raise UsageError("--any and --all are opposites.", "Give one of them.")
     if until not in get_args(Until):
@@ -104,7 +119,7 @@ def wait(
     done = wait_for(where, ids, until=cast(Until, until), wait_any=wait_any, timeout_s=timeout)
     answer = jobs_room.several(where, ids)
     if json_output:
-        print_json(answer)
+        print_jobs_json(answer, fields)
     else:
         for job in answer.jobs:
             told = plain(job.failure.message) if job.failure else asks(job.waiting_for) if job.waiting_for else ""
@@ -240,14 +255,3 @@ def sessions(json_output: Json = False) -> None:
         print_text(f"{row.name}  {row.status or 'unknown job'}  {seen}  {shlex.join(row.command)}")
     if not answer.sessions:
         print_text("No sessions.")
-
-
-def _print_jobs(answer: JobList, json_output: bool) -> None:
-    if json_output:
-        print_json(answer)
-        return
-    print_text(table(answer.jobs, color=color()))
-    if answer.total > len(answer.jobs):
-        note(f"{answer.total - len(answer.jobs)} more: --all")
-    for problem in answer.problems:
-        note(f"warning: {problem.message}")

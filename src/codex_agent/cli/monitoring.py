@@ -6,12 +6,10 @@ import dataclasses
 import json
 import os
 import shlex
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codex_agent.calling import me
 from codex_agent.cli.common import Json, duration, print_json, print_text, store
 from codex_agent.codex.home import codex_home
 from codex_agent.errors import UsageError
@@ -80,8 +78,8 @@ def monitor(
     Exit 0: ended well; 1: failed or interrupted; 10: needs somebody; 11: at a limit; 12: idle; 13: --max-events
     reached; 124: timed out.
     """
+    from codex_agent.monitor import go_on, options
     from codex_agent.monitor import monitor as watch
-    from codex_agent.monitor import options
     from codex_agent.monitor.told import line, note
 
     idle_s = duration(idle, "m", "--idle")
@@ -119,7 +117,7 @@ def monitor(
         "--json": json_output,
     }
     end = watch(store(), codex_home(os.environ), threads, asked, tell)
-    end.command = [me(), "monitor", *end.command, *_again(given), "--since", end.since]
+    go_on(end, given)
     if json_output:
         print_json(end)
     elif end.ended != "until":
@@ -132,16 +130,3 @@ def _why(end: MonitorEnd) -> str:
     count = sum(end.counts.values())
     why = {"max_events": f"stopped after {count} events", "timeout": "timed out", "interrupted": "interrupted"}
     return f"{why[end.ended]}; go on: {shlex.join(end.command)}"
-
-
-def _again(given: Mapping[str, object]) -> list[str]:
-    """The options of this call, as words."""
-    words: list[str] = []
-    for option, value in given.items():
-        if value is True:
-            words.append(option)
-        elif isinstance(value, list):
-            words += [word for each in value for word in (option, str(each))]
-        elif value is not None and value is not False:
-            words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
-    return words

@@ -1,4 +1,4 @@
-"""Owns the commands about the tool itself: health and config."""
+"""Owns the commands about the tool itself: health, doctor and config."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import typer
 from codex_agent import settings as settings_room
 from codex_agent.answers import Config, ConfigPath, Setting
 from codex_agent.cli.common import Json, print_json, print_text
-from codex_agent.errors import EXIT_MISSING_PROGRAM
+from codex_agent.errors import EXIT_MISSING_PROGRAM, UsageError
 
 
 def register(app: typer.Typer) -> None:
     """Adds the commands of this room."""
     app.command()(health)
+    app.command()(doctor)
     config = typer.Typer(help="Show and change the settings.", no_args_is_help=True, rich_markup_mode=None)
     config.command("path")(config_path)
     config.command("show")(config_show)
@@ -39,6 +40,64 @@ def health(json_output: Json = False) -> None:
                 print_text(f"      {'':<9} {check.fix}")
     if not answer.ok:
         raise typer.Exit(EXIT_MISSING_PROGRAM)
+
+
+def doctor(
+    report: Annotated[
+        str | None,
+        typer.Option(
+            "--report",
+            metavar="FILE",
+            help="Write a report for whoever is to find a fault: no keys, no prompts. - is stdout.",
+        ),
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Do what health does, and explain each check: what was looked at, why it matters, how to mend it."""
+    if report is not None:
+        if json_output:
+            raise UsageError("A report is Markdown.", "Leave --json or --report out.")
+        _report(report)
+        return
+    from codex_agent import doctor as doctor_room
+
+    answer = doctor_room.examine(os.environ)
+    if json_output:
+        print_json(answer)
+    else:
+        for check in answer.checks:
+            print_text(f"{'ok  ' if check.ok else 'MISS'}  {check.name}: {check.found}")
+            _paragraph("looked at", check.looked_at)
+            _paragraph("why", check.why)
+            for line in check.mend:
+                _paragraph("do", line)
+            print_text("")
+        print_text("All that agents need is there." if answer.ok else "Agents cannot run until that is mended.")
+    if not answer.ok:
+        raise typer.Exit(EXIT_MISSING_PROGRAM)
+
+
+def _paragraph(name: str, text: str) -> None:
+    import textwrap
+
+    print_text(textwrap.fill(f"{name:<9}  {text}", 100, initial_indent=" " * 6, subsequent_indent=" " * 17))
+
+
+def _report(path: str) -> None:
+    from codex_agent import bug_report
+
+    if path == "-":
+        print_text(bug_report.text(os.environ).rstrip("\n"))
+        return
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise UsageError(f"{path} is there already.", "Name another file, or - for stdout.") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}.", "Name another file.") from error
+    with open(handle, "w", encoding="utf-8") as file:
+        file.write(bug_report.text(os.environ))
+    print_text(f"Written: {path}. Look through it before you send it to anybody.")
 
 
 def config_path(json_output: Json = False) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from codex_agent.answers import Asked
 from codex_agent.calling import me
 from codex_agent.model import SUMMARY_CHARS, Job, Tokens, Waiting
-from codex_agent.render import plain
+from codex_agent.render import plain, span
 from codex_agent.verdict import seconds
 
 _COLORS = {
@@ -21,18 +21,6 @@ _COLORS = {
 }
 
 _ASKS_CHARS = 200  # of what an agent asks for; `approvals` has the rest
-
-
-def span(ms: int) -> str:
-    """A duration as ``4.2s``, ``3m12s``, ``2h05m`` or ``3d4h``."""
-    seconds = ms // 1000
-    if seconds < 60:
-        return f"{ms / 1000:.1f}s"
-    if seconds < 3600:
-        return f"{seconds // 60}m{seconds % 60:02d}s"
-    if seconds < 86400:
-        return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"
-    return f"{seconds // 86400}d{seconds % 86400 // 3600}h"
 
 
 def state(job: Job) -> str:
@@ -76,14 +64,21 @@ def table(jobs: Sequence[Job], *, color: bool) -> str:
 
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[str]:
-    """Lines with their cells below each other; the last one is cut to what is left of ``room`` (20 at least)."""
+    """Lines with their cells below each other; the last one is cut to what is left of ``room`` (20 at least).
+
+    ``room`` is columns, and bytes too, for a reader who pays for them: no character has more columns than bytes.
+    """
     last = len(head) - 1
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(last)]
     left = max(20, room - sum(widths) - 2 * last)
     return [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[last][:left]])
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), _cut(row[last], left)])
         for row in [head, *rows]
     ]
+
+
+def _cut(text: str, most: int) -> str:
+    return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
 
 
 def details(job: Job, *, color: bool) -> str:

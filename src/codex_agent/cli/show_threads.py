@@ -6,8 +6,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 from codex_agent.calling import me
-from codex_agent.cli.show import columns, one_line, span, tokens
-from codex_agent.render import plain
+from codex_agent.cli.show import columns, one_line, tokens
+from codex_agent.render import plain, span
 
 if TYPE_CHECKING:
     from codex_agent.thread_answers import SubAgent, ThreadList, ThreadView

@@ -40,6 +40,10 @@ _HINTS = {
     "sandbox": "Check that the sandbox works on this machine, or choose another one with -s.",
 }
 
+# What is refused for want of a variable is not mended by a login.
+_NO_VARIABLE = "missing environment variable"
+_SET_VARIABLE = "Set that variable where you start agents: an agent gets the environment of its start."
+
 # codex_error_info, in the rollout's spelling (the app-server writes the same in camel case).
 _KINDS = {
     "context_window_exceeded": "context_window",
@@ -105,7 +109,7 @@ _WORDS: tuple[tuple[str, str], ...] = tuple(
         ("model_error", ("experiencing high demand", "incomplete response returned")),
         ("model_unknown", ("does not exist or you do not have access", "model is not supported")),
         ("auth", ("not logged in", "please log in", "sign in again", "refresh token", "incorrect api key")),
-        ("auth", ("missing environment variable", "access token could not be refreshed")),
+        ("auth", (_NO_VARIABLE, "access token could not be refreshed")),
         ("input_too_large", ("input exceeds the maximum length", "input_too_large")),
         ("not_a_repo", ("not inside a trusted directory",)),
         ("bad_config", ("error loading config", "error parsing -c overrides", "config profile")),
@@ -137,8 +141,8 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+ +(?P<level>ERROR|WARN|INFO|DEBUG|TRACE) ")
 _ERROR_LINE = re.compile(r"^(Error\b|error:|Fatal error|thread '.*' \(?.*panicked at )")
 _NOISE = re.compile(
-    r"^(\s*$|Stack backtrace:|\s*\d+: |\s+at |Reading (additional input|prompt) from stdin|WARNING: proceeding"
-    r"|note: run with|\s*tip: |Usage: |For more information, try |\s+codex )"
+    r"^(\s*$|[Ss]tack backtrace:|\s*\d+: |\s+at |Reading (additional input|prompt) from stdin|WARNING: proceeding"
+    r"|note: (?:run with|[Ss]ome details)|\s*tip: |Usage: |For more information, try |\s+codex )"
 )
 
 
@@ -165,7 +169,8 @@ def diagnose(
     if message or info:
         told, body_reason = _unwrap(message or "")
         reason = _reason(info or "", told, body_reason) or ("exit_code" if exit_code else "unknown")
-        return Diagnosis(reason, _sentence(told or (info or "")), _HINTS.get(reason))
+        hint = _SET_VARIABLE if _NO_VARIABLE in told.lower() else _HINTS.get(reason)
+        return Diagnosis(reason, _sentence(told or (info or "")), hint)
     lines = stderr_tail.splitlines() if isinstance(stderr_tail, str) else stderr_tail
     line = telling_stderr_line(lines)
     if line is not None:

@@ -75,7 +75,7 @@ class Asking:
         ours = self._answered.pop(request_id, None)
         for waiting in gone:
             self._supervisor.note("answered", n=waiting.n, by="command" if ours else "pane")
-        self._supervisor.worked()
+        self._supervisor.worked("answer")
         self._supervisor.changed(at_once=True)
         if ours is not None:
             ours[1](ours[2])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from codex_agent.handshake import Launch
-from codex_agent.model import Facts, Record
+from codex_agent.model import Activity, Facts, Record
 from codex_agent.outputs import Outputs
 from codex_agent.store import Store
 
@@ -72,8 +72,8 @@ class Host(Protocol):
     def warn(self, text: str) -> None:
         """Something that decides nothing."""
 
-    def worked(self) -> None:
-        """Codex did something that was work."""
+    def worked(self, by: Activity) -> None:
+        """Codex did something that was work, as ``by`` tells."""
 
     def changed(self, *, at_once: bool = False) -> None:
         """The facts changed."""

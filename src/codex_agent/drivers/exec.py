@@ -209,7 +209,7 @@ class ExecDriver:
                 f"An event of type {event['type']} could not be read ({type(error).__name__}: {error})."
             )
         if facts.reconnecting is None:
-            supervisor.worked()
+            supervisor.worked("stream")
         supervisor.rollout_soon()
         kind = event["type"]
         if kind == "thread.started":

@@ -53,6 +53,7 @@ class LiveDriver:
         self._ending_since: float | None = None
         self._pushing = False
         self._closed = False
+        self._bytes_before = supervisor.facts.stdout_bytes
 
     @property
     def over(self) -> bool:
@@ -216,6 +217,8 @@ class LiveDriver:
         except ChannelClosed as error:
             self._lost(str(error))
             return False
+        finally:
+            self._facts.stdout_bytes = self._bytes_before + self._channel.received
         return True
 
     def _push(self) -> None:
@@ -271,7 +274,7 @@ class LiveDriver:
 
     def _own(self, method: str, message: Json) -> None:
         if method == "thread/status/changed":
-            self._supervisor.worked()
+            self._supervisor.worked("channel")
             self._asking.flagged(words.status_of(message)[1])
         elif method == "turn/started":
             self.began(words.turn_of(message))
@@ -288,7 +291,7 @@ class LiveDriver:
         self._asking.seen(item)
         self._saying.heard(item, message["params"].get("turnId"))
         event = words.as_event(message)
-        supervisor.worked()
+        supervisor.worked("channel")
         was_reconnecting = facts.reconnecting is not None
         facts.reconnecting = None
         if event is not None:
@@ -320,7 +323,7 @@ class LiveDriver:
             facts.last_turn = facts.turn  # if its end has not been told yet, it will be
         facts.turn = Turn(state="open", count=facts.turn.count + 1, started_at=stamp(), id=turn.id)
         facts.reconnecting = None
-        supervisor.worked()
+        supervisor.worked("channel")
         supervisor.note("turn_started", count=facts.turn.count, turn_id=turn.id)
         supervisor.changed(at_once=True)
         self._saying.began(turn.id)
@@ -335,7 +338,7 @@ class LiveDriver:
         ended.error, ended.error_info = turn.error, turn.error_info
         facts.reconnecting = None
         facts.waiting = [one for one in facts.waiting if one.turn_id != turn.id]
-        supervisor.worked()
+        supervisor.worked("channel")
         supervisor.note("turn_ended", state=turn.state, turn_id=turn.id, error=turn.error)
         supervisor.look_at_rollout()
         supervisor.rollout_soon()

@@ -280,7 +280,7 @@ class PlainDriver:
 
     def _take(self, entry: Entry, following: Following) -> None:
         supervisor, facts = self._supervisor, self._facts
-        supervisor.worked()
+        supervisor.worked("rollout")
         for event in as_events(entry):
             supervisor.outputs.event(event)
             supervisor.outputs.show(event_text(event, supervisor.record.request.cwd))

@@ -150,7 +150,7 @@ class Showing:
         answering, self._answering = self._answering, None
         for waiting in gone:
             supervisor.note("answered", n=waiting.n, by="command" if answering is not None else "pane")
-        supervisor.worked()
+        supervisor.worked("answer")
         supervisor.changed(at_once=True)
         if answering is None:
             return

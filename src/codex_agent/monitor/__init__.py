@@ -7,6 +7,6 @@ sleeps in the kernel until something may be new, and decides when it is over. On
 from __future__ import annotations
 
 from .loop import monitor
-from .what import Options, options
+from .what import Options, go_on, options
 
-__all__ = ["Options", "monitor", "options"]
+__all__ = ["Options", "go_on", "monitor", "options"]

@@ -42,12 +42,14 @@ def monitor(
     words: Sequence[str],
     options: Options,
     tell: Callable[[Told], None],
+    stop: int | None = None,
 ) -> MonitorEnd:
     """Tells of every event until it is over. In the answer ``command`` is only the threads, by their ids.
 
+    ``stop``: a file descriptor; once it can be read, the monitor ends as if interrupted.
     Raises what ``target.targets`` and ``target.repositories`` do, and OSError.
     """
-    run = _Run(store, codex_home, words, options, tell)
+    run = _Run(store, codex_home, words, options, tell, stop)
     try:
         return run.end(run.go())
     except KeyboardInterrupt:
@@ -66,6 +68,7 @@ class _Run:
         words: Sequence[str],
         options: Options,
         tell: Callable[[Told], None],
+        stop: int | None,
     ) -> None:
         self._options, self._tell = options, tell
         targets = target.targets(store, codex_home, words)
@@ -95,7 +98,7 @@ class _Run:
         ]
         # Threads last: what else has come about is told before the end of one ends it all.
         self._sources: list[Source] = [*self._repos, *self._values, *goals, *self._threads]
-        self._waking = Waking(self._sources)
+        self._waking = Waking(self._sources, stop)
         self._done: dict[int, tuple[EventKind, int]] = {}
         self._ended_by: int | None = None  # the exit code of an event that is about no one thread
         self._counts: Counter[str] = Counter()
@@ -116,6 +119,8 @@ class _Run:
             if new := self._waking.watch(sources):
                 sources = new
                 continue
+            if self._waking.stopped():
+                return "interrupted"
             if deadline is not None and time.monotonic() >= deadline:
                 return "timeout"
             moments = [deadline, *(source.due() for source in self._sources)]

@@ -28,10 +28,10 @@ _Row = tuple[Source, str, frozenset[str] | None, int]
 
 
 class Waking:
-    """The sleep of one monitor over its sources."""
+    """The sleep of one monitor over its sources. ``stop``: a file descriptor; when it can be read, it is over."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
-        self._sources = sources
+    def __init__(self, sources: Sequence[Source], stop: int | None = None) -> None:
+        self._sources, self._stop = sources, stop
         self._watch = watching.begin()
         self._rows: dict[int, list[_Row]] = {}  # by watch
         self._safety_at = time.monotonic() + self._every
@@ -85,6 +85,14 @@ class Waking:
             time.sleep(max(0.0, min(rest_until, until if until is not None else rest_until) - now))
         return self._who()
 
+    def stopped(self) -> bool:
+        """Whether somebody wants it to be over."""
+        if self._stop is None:
+            return False
+        poll = select.poll()
+        poll.register(self._stop, select.POLLIN)
+        return bool(poll.poll(0))
+
     def _rest_s(self) -> float:
         """For how long to rest after what looking has cost so far."""
         now, spent = time.monotonic(), _spent_s()
@@ -100,6 +108,8 @@ class Waking:
         poll = select.poll()
         if self._watch is not None:
             poll.register(self._watch.fileno(), select.POLLIN)
+        if self._stop is not None:
+            poll.register(self._stop, select.POLLIN)
         return bool(poll.poll(max(0.0, deadline - time.monotonic()) * 1000 + 1))
 
     def _who(self) -> list[Source]:

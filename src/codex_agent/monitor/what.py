@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from codex_agent.calling import me
 from codex_agent.errors import UsageError
+from codex_agent.monitor_answers import MonitorEnd
 
 KINDS = ("commit", "goal", "turn", "failure", "idle", "file", "value", "end", "approval")
 DEFAULT_ON = ("commit", "goal", "turn", "failure", "idle", "end", "approval")
@@ -150,3 +152,16 @@ def fits(since: Since, threads: int, repos: int, values: int) -> None:
             "--since belongs to a call with other threads, repositories or values.",
             "Call with the same words as then, or leave it out.",
         )
+
+
+def go_on(end: MonitorEnd, given: Mapping[str, object]) -> None:
+    """Completes the command of a monitor's end: ``given`` are its options as the command line calls them."""
+    words: list[str] = []
+    for option, value in given.items():
+        if value is True:
+            words.append(option)
+        elif isinstance(value, list):
+            words += [word for each in value for word in (option, str(each))]
+        elif value is not None and value is not False:
+            words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+    end.command = [me(), "monitor", *end.command, *words, "--since", end.since]

@@ -131,7 +131,7 @@ def narrations(path: str, count: int, *, thread_id: str | None = None, own_from:
             name = _name(line, line.find(ITEM, kind, kind + 600) + len(ITEM))
         if name not in (b"AgentMessage", b"agent_message"):
             continue
-        record = _record(line)
+        record = record_of(line)
         payload = mapping(record, "payload")
         if _copied(record, payload, thread_id, own_from):
             break
@@ -166,7 +166,7 @@ def end_of(path: str) -> End:
             if not marks:
                 _call(end, done, line, _name(line, kind + len(RESPONSE)))
         elif line.startswith(b"turn_context", kind) and end.model is None:
-            end.model = text(mapping(_record(line), "payload"), "model")
+            end.model = text(mapping(record_of(line), "payload"), "model")
         if seen > _WITHIN:
             if not marks and _marks_turns(path):
                 end.turn = "open"
@@ -189,12 +189,12 @@ def _marks_turns(path: str) -> bool:
 def _event(end: End, line: bytes, name: bytes) -> bool:
     """Whether this is the mark that tells how the last turn stands."""
     if name == b"token_count" and end.tokens is None:
-        total = mapping(mapping(mapping(_record(line), "payload"), "info"), "total_token_usage")
+        total = mapping(mapping(mapping(record_of(line), "payload"), "info"), "total_token_usage")
         used = number(total, "input_tokens") + number(total, "output_tokens")
         end.tokens = used or None
     if name not in _MARKS or end.turn is not None:
         return False
-    payload = mapping(_record(line), "payload")
+    payload = mapping(record_of(line), "payload")
     end.turn_id = text(payload, "turn_id")
     if name == b"task_started":
         end.turn = "open"
@@ -207,9 +207,9 @@ def _event(end: End, line: bytes, name: bytes) -> bool:
 
 def _call(end: End, done: set[str], line: bytes, name: bytes) -> None:
     if name.endswith(b"_output"):
-        done.add(text(mapping(_record(line), "payload"), "call_id") or "")
+        done.add(text(mapping(record_of(line), "payload"), "call_id") or "")
     elif name in CALLS:
-        record = _record(line)
+        record = record_of(line)
         payload = mapping(record, "payload")
         if text(payload, "call_id") not in done:
             end.calls.append(Call(text(record, "timestamp"), payload))
@@ -225,7 +225,7 @@ def _stamp(line: bytes) -> str | None:
     return line[14 : line.find(b'"', 14, 64)].decode("ascii", "replace")
 
 
-def _record(line: bytes) -> dict[str, Any]:
+def record_of(line: bytes) -> dict[str, Any]:
     """The record in a line; an empty one if it is broken."""
     try:
         record = json.loads(line)
