@@ -212,24 +212,29 @@ class Setup:
                 "Run this again to retry, or install Codex yourself and put it on PATH."
             )
         os.rename(half, folder)
-        if not codex_runs(binary):
+        if not says_version(binary):
             raise Stop(f"{binary} was installed and does not run on this machine.", code=5)
         say(f"{name} ready after {time.monotonic() - started:.1f} s")
         return binary
 
-    def codex_npm(self, label: str) -> str | None:
-        """npm's Codex as ``bin/npm/<label>`` pins it (npm checks the hashes), or None where npm cannot."""
+    def npm(self, label: str, what: str, programs: str) -> str | None:
+        """The first of ``programs`` (a pattern below node_modules) that runs, of what ``bin/npm/<label>`` pins.
+
+        npm checks the hashes. None, and a word about it, where npm cannot get ``what``.
+        """
         source = os.path.join(BIN, "npm", label)
         key = hashlib.sha256(read(os.path.join(source, "package-lock.json"))).hexdigest()[:12]
         folder = os.path.join(self.home, f"npm-{label}-{key}")
-        binary = os.path.join(folder, "node_modules", "@openai", "codex", "bin", "codex.js")
-        if os.path.isdir(folder):
-            return binary
+        found = first_that_runs(folder, programs)
+        if found:
+            return found
+        self.fresh(folder)
+        skipped = f"the tests that need {what} will be skipped"
         npm = shutil.which("npm")
         if npm is None:
-            say(f"npm is not at hand: the tests that need npm's {label} Codex will be skipped")
+            say(f"npm is not at hand: {skipped}")
             return None
-        say(f"getting npm's {label} Codex (once, a large download)")
+        say(f"getting {what} (once, a large download)")
         half = folder + ".half"
         shutil.rmtree(half, ignore_errors=True)
         os.mkdir(half)
@@ -239,13 +244,13 @@ class Setup:
         # Not `npm ci`: it refuses a lock that lacks the platforms a registry has no 0.104.0 for. `install` checks
         # the lock's hashes just the same.
         if not self.call([npm, "install", "--no-save", *quiet], cwd=half):
-            say(f"npm could not get it: the tests that need npm's {label} Codex will be skipped")
+            say(f"npm could not get it: {skipped}")
             return None
-        if not codex_runs(os.path.join(half, os.path.relpath(binary, folder))):
-            say(f"npm's {label} Codex does not run here: the tests that need it will be skipped")
+        if not first_that_runs(half, programs):
+            say(f"{what} does not run here: {skipped}")
             return None
         os.rename(half, folder)
-        return binary
+        return first_that_runs(folder, programs)
 
 
 # -- small questions ------------------------------------------------------------------------------------
@@ -259,10 +264,16 @@ def runs(argv: list[str]) -> bool:
         return False
 
 
-def codex_runs(binary: str) -> bool:
-    """Whether this Codex says its version, asked with a throwaway CODEX_HOME: it makes folders there."""
+def says_version(binary: str) -> bool:
+    """Whether this Codex or Claude Code runs, asked with a throwaway home: Codex makes folders there."""
     with tempfile.TemporaryDirectory(prefix="codex-agent-") as home:
-        return runs(["env", f"CODEX_HOME={home}", binary, "--version"])
+        return runs(["env", f"CODEX_HOME={home}", f"CLAUDE_CONFIG_DIR={home}", binary, "--version"])
+
+
+def first_that_runs(folder: str, programs: str) -> str | None:
+    """An npm that knows nothing of C libraries installs a program for each."""
+    found = sorted(glob.glob(os.path.join(glob.escape(folder), "node_modules", programs)))
+    return next(filter(says_version, found), None)
 
 
 def find_uv() -> str | None:
@@ -383,8 +394,10 @@ def prepare_test(setup: Setup) -> str:
         exports = {
             "CODEX_NEWEST": setup.codex_wheel(CODEX_LOCK, python),
             "CODEX_OLDEST": setup.codex_wheel(OLDEST_CODEX_LOCK, python),
-            "CODEX_NPM_NEWEST": setup.codex_npm("newest"),
-            "CODEX_NPM_OLDEST": setup.codex_npm("oldest"),
+            "CODEX_NPM_NEWEST": setup.npm("newest", "npm's newest Codex", "@openai/codex/bin/codex.js"),
+            "CODEX_NPM_OLDEST": setup.npm("oldest", "npm's oldest Codex", "@openai/codex/bin/codex.js"),
+            # Without its install script the program is where npm put it: in the package of this platform.
+            "CLAUDE": setup.npm("claude", "Claude Code", "@anthropic-ai/claude-code-*/claude"),
         }
         lines = [f"python={shlex.quote(python)}"]
         for key, path in exports.items():
