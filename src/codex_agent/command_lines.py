@@ -33,6 +33,7 @@ def exec_options(request: Request) -> codex.ExecOptions:
         output_schema=request.output_schema,
         skip_git_repo_check=request.skip_git_repo_check,
         thread_source=request.thread_source,
+        instructions=codex.with_own_instructions(request.instructions, request.codex_home),
     )
 
 
@@ -50,6 +51,7 @@ def interactive_argv(
         images=request.images,
         profile=request.profile,
         config=request.config,
+        instructions=codex.with_own_instructions(request.instructions, request.codex_home),
     )
     if request.driver == "plain":
         return codex.plain_argv(found, wanted, environ), []

@@ -274,6 +274,7 @@ class Request:
     images: list[str] = doc("Images that go with the prompt, absolute.", default_factory=list)
     profile: str | None = doc("Profile of Codex's configuration.", default=None)
     config: list[str] = doc("Codex configuration given by the caller, KEY=VALUE.", default_factory=list)
+    instructions: str | None = doc("What the agent is told besides its task.", default=None)
     output_schema: str | None = doc("JSON Schema the last message must follow.", default=None)
     skip_git_repo_check: bool = doc("Whether it may run outside a repository.", default=False)
     resume: Resume | None = doc("The thread to go on with.", default=None)

@@ -32,6 +32,7 @@ from codex_agent.settings_keys import (
     Check,
     Gate,
     Key,
+    Profile,
     Queue,
     Settings,
     Value,
@@ -41,7 +42,7 @@ from codex_agent.settings_keys import (
     key_of,
 )
 
-__all__ = ["APP", "KEYS", "NAMED_KEYS", "Check", "Gate", "Key", "Queue", "Settings", "Value", "key_of"]
+__all__ = ["APP", "KEYS", "NAMED_KEYS", "Check", "Gate", "Key", "Profile", "Queue", "Settings", "Value", "key_of"]
 
 # Variables of ours that are no settings; the job's own ones are set by us for Codex and for
 # --notify-on-complete.

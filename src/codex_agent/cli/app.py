@@ -15,7 +15,19 @@ from typing import Annotated
 import typer
 
 from codex_agent import __version__
-from codex_agent.cli import ending, gate, looking, monitoring, reviewing, running, setup, talking, threads, work
+from codex_agent.cli import (
+    ending,
+    gate,
+    instructing,
+    looking,
+    monitoring,
+    reviewing,
+    running,
+    setup,
+    talking,
+    threads,
+    work,
+)
 from codex_agent.cli.common import print_json, print_text
 from codex_agent.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CodexAgentError, SystemRefused
 
@@ -37,6 +49,7 @@ monitoring.register(app)
 work.register(app)
 ending.register(app)
 gate.register(app)
+instructing.register(app)
 setup.register(app)
 
 # What may begin with a dash without being an option, by command.
