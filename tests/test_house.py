@@ -40,6 +40,8 @@ FLOORS = {
         "settings_file",
         "settings_keys",
         "thread_answers",
+        "tokens",
+        "tracked",
         "work_answers",
     },
     # one outside thing each; they never import each other
@@ -94,6 +96,7 @@ FLOORS = {
         "talking",
         "testruns",
         "threads",
+        "tracking",
         "verdict",
     },
     # rooms, one per capability; they never import each other

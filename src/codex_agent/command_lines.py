@@ -26,7 +26,7 @@ def exec_options(request: Request) -> codex.ExecOptions:
         sandbox=request.sandbox,
         model=request.model,
         reasoning=request.reasoning,
-        add_dirs=request.add_dirs,
+        add_dirs=_writable(request),
         images=request.images,
         profile=request.profile,
         config=request.config,
@@ -35,6 +35,12 @@ def exec_options(request: Request) -> codex.ExecOptions:
         thread_source=request.thread_source,
         instructions=codex.with_own_instructions(request.instructions, request.codex_home),
     )
+
+
+def _writable(request: Request) -> list[str]:
+    """The folders that the sandbox leaves open, ours for the wrappers' notes among them."""
+    notes = [request.track] if request.track is not None and request.sandbox == "workspace-write" else []
+    return request.add_dirs + notes
 
 
 def interactive_argv(
@@ -47,7 +53,7 @@ def interactive_argv(
         approval=request.approval,
         model=request.model,
         reasoning=request.reasoning,
-        add_dirs=request.add_dirs,
+        add_dirs=_writable(request),
         images=request.images,
         profile=request.profile,
         config=request.config,

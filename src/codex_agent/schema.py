@@ -11,7 +11,16 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from codex_agent import answers, gate_answers, model, monitor_answers, review_answers, thread_answers, work_answers
+from codex_agent import (
+    answers,
+    gate_answers,
+    model,
+    monitor_answers,
+    review_answers,
+    thread_answers,
+    tracked,
+    work_answers,
+)
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -84,6 +93,9 @@ CLASSES: tuple[type[Any], ...] = (
     model.Question,
     model.QueuePlace,
     model.Resume,
+    tracked.Work,
+    tracked.Committed,
+    tracked.PullRequest,
     model.ReviewTarget,
     model.Tokens,
     model.Failure,

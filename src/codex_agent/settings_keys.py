@@ -204,6 +204,8 @@ class Settings:
         "How many jobs `jobs` lists.", flag="--limit")
     overlap_check: bool = _key(bool, "true or false", lambda _: True, True,
         "Whether `start` tells of other agents that may write in the same tree. Flag: `--no-overlap-check`.")
+    track: bool = _key(bool, "true or false", lambda _: True, True,
+        "Whether the agent's git and gh note branches and pull requests. Flag: `--no-track`.")
     tmux_prefix: str = _key(
         str, "up to 64 letters, digits, '-' and '_', a letter or digit first", _is_session_prefix, APP,
         "tmux sessions are called `<prefix>-<job id>`.")

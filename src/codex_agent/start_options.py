@@ -41,6 +41,8 @@ class StartOptions:
     after_any: list[str] = field(default_factory=list)
     max_parallel: int | None = None
     overlap_check: bool = True
+    issue: str | None = None
+    track: bool = True
     instructions: str | None = None
     instructions_file: str | None = None
     agents_md: bool = False

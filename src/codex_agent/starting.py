@@ -30,7 +30,7 @@ from codex_agent.model import (
     ReviewTarget,
     stamp,
 )
-from codex_agent.settings import Settings, cache_dir, override
+from codex_agent.settings import Settings, cache_dir, home, override
 from codex_agent.start_checks import (
     check_interactive,
     check_said_once,
@@ -41,6 +41,7 @@ from codex_agent.start_checks import (
 )
 from codex_agent.start_options import StartOptions
 from codex_agent.store import Store
+from codex_agent.tracking import wrappers
 from codex_agent.verdict import job_view
 
 _GO_DOWN_S = 15.0
@@ -107,6 +108,7 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
         images=[os.path.abspath(path) for path in options.images],
         profile=options.profile,
         config=options.config,
+        issue=options.issue or environ.get("CODEX_AGENT_ISSUE") or None,
         instructions=instructions.combined(options.instructions, options.instructions_file, options.agents_md),
         output_schema=options.output_schema and os.path.abspath(options.output_schema),
         skip_git_repo_check=options.skip_git_repo_check,
@@ -134,6 +136,8 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
     if options.thread_source is not None:
         driver: Driver = "exec" if not options.interactive else "plain" if options.plain else "channel"
         codex.check_thread_source(options.thread_source, found.version, driver)
+    if options.track and settings.track:
+        request.track = wrappers.notes_folder(home(environ))
     if options.interactive:
         _make_interactive(request, options, settings, found, environ)
     else:
@@ -220,6 +224,7 @@ def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str,
         launch(store, record, lock, planned.found, settings, environ)
     except BaseException:
         _undo(store, job_id, lock)
+        wrappers.forget(store.home, planned.request.track)
         raise
     os.close(lock)
     return job_view(store.load(job_id), alive=True, now=time.time())

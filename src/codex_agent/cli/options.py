@@ -173,6 +173,12 @@ class Options:
             help="Begin when fewer than N agents are at work; 0: at once [default: 0, or queue.max_parallel].",
         ),
     ] = None
+    issue: Annotated[
+        str | None, typer.Option("--issue", metavar="WORD", help="The issue it works on, for it and the record.")
+    ] = None
+    no_track: Annotated[
+        bool, typer.Option("--no-track", help="Leave its git and gh alone: branches made and `gh pr` go unnoted.")
+    ] = False
     no_overlap_check: Annotated[
         bool, typer.Option("--no-overlap-check", help="Say nothing of other agents at work in the same tree.")
     ] = False
@@ -259,6 +265,8 @@ def start_options(options: Options) -> StartOptions:
         after_any=resolve_all(store(), options.after_any or []),
         max_parallel=options.max_parallel,
         overlap_check=not options.no_overlap_check,
+        issue=options.issue,
+        track=not options.no_track,
         instructions=options.instructions,
         instructions_file=options.instructions_file,
         agents_md=options.agents_md,
