@@ -656,10 +656,15 @@ def test_every_command_that_prints_has_json(cli: Cli) -> None:
             *((f"{name} {sub}", it) for sub, it in getattr(command, "commands", {}).items()),
         ]:
             found[path] = {option for parameter in one.params for option in parameter.opts}
-    assert {name for name, options in found.items() if "--json" not in options} == {"config", "gate", "mcp"}
+    assert {name for name, options in found.items() if "--json" not in options} == {
+        "agents-md",
+        "config",
+        "gate",
+        "mcp",
+    }
     documented = {name.split(" --")[0].split(" (")[0] for name in schema.COMMANDS}
     # What `gate run` prints is the command's own, and what `mcp` does is the protocol's.
-    assert documented == set(found) - {"config", "demo", "gate", "gate run", "mcp"}
+    assert documented == set(found) - {"agents-md", "config", "demo", "gate", "gate run", "mcp"}
     assert {name for name, options in found.items() if "--strip-ansi" in options} == {"capture", "output", "watch"}
 
 

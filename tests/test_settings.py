@@ -41,7 +41,7 @@ def write(environ: Environ) -> WriteFile:
 def test_defaults_without_a_file(environ: Environ) -> None:
     assert settings.load(environ) == settings.Settings()
     assert settings.Settings() == settings.Settings(
-        None, None, "workspace-write", 60.0, 0.0, 20, True, "codex-agent", None, True, 30.0, None, None
+        None, None, "workspace-write", 60.0, 0.0, 20, True, True, "codex-agent", None, True, 30.0, None, None
     )
     assert {shown.origin for shown in settings.show(environ)} == {"default"}
 

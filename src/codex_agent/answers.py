@@ -158,6 +158,17 @@ class ConfigPath:
 
 
 @dataclass(slots=True)
+class AgentsMd:
+    """`agents-md add`, `agents-md remove` and `agents-md show`: how a folder's AGENTS.md stands now."""
+
+    path: str = doc("The file, absolute; it need not exist.")
+    present: bool = doc("Whether our section is in it.")
+    current: bool = doc("Whether that is the section this version would put in.")
+    changed: bool = doc("Whether the file was written just now.")
+    section: str | None = doc("The section as it stands in the file, marks included.")
+
+
+@dataclass(slots=True)
 class Sent:
     """`send`: the proof that a message arrived."""
 

@@ -26,14 +26,21 @@ def exec_options(request: Request) -> codex.ExecOptions:
         sandbox=request.sandbox,
         model=request.model,
         reasoning=request.reasoning,
-        add_dirs=request.add_dirs,
+        add_dirs=_writable(request),
         images=request.images,
         profile=request.profile,
         config=request.config,
         output_schema=request.output_schema,
         skip_git_repo_check=request.skip_git_repo_check,
         thread_source=request.thread_source,
+        instructions=codex.with_own_instructions(request.instructions, request.codex_home),
     )
+
+
+def _writable(request: Request) -> list[str]:
+    """The folders that the sandbox leaves open, ours for the wrappers' notes among them."""
+    notes = [request.track] if request.track is not None and request.sandbox == "workspace-write" else []
+    return request.add_dirs + notes
 
 
 def interactive_argv(
@@ -46,10 +53,11 @@ def interactive_argv(
         approval=request.approval,
         model=request.model,
         reasoning=request.reasoning,
-        add_dirs=request.add_dirs,
+        add_dirs=_writable(request),
         images=request.images,
         profile=request.profile,
         config=request.config,
+        instructions=codex.with_own_instructions(request.instructions, request.codex_home),
     )
     if request.driver == "plain":
         return codex.plain_argv(found, wanted, environ), []

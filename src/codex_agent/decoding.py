@@ -29,6 +29,7 @@ from codex_agent.model import (
     Waiting,
     WaitKind,
 )
+from codex_agent.tracked import Committed, PullRequest, PullSeenBy, PullStatus, Work
 
 T = TypeVar("T")
 
@@ -43,8 +44,10 @@ _NESTED = {
     "queue": QueuePlace,
     "resume": Resume,
     "review": ReviewTarget,
+    "work": Work,
+    "pull_request": PullRequest,
 }
-_NESTED_LISTS = {"waiting": Waiting, "questions": Question}
+_NESTED_LISTS = {"waiting": Waiting, "questions": Question, "commits": Committed}
 
 _NONE = type(None)
 # What each annotation of the recorded dataclasses allows in JSON. A new kind of field fails here at once.
@@ -65,6 +68,8 @@ _WORDS: dict[str, Any] = {
     "WaitKind": get_args(WaitKind),
     "QueueKind": get_args(QueueKind),
     "ReviewKind": get_args(ReviewKind),
+    "PullStatus": get_args(PullStatus),
+    "PullSeenBy": get_args(PullSeenBy),
     "TurnMark | None": (*get_args(TurnMark), None),
     "Activity | None": (*get_args(Activity), None),
 }

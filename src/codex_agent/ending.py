@@ -16,6 +16,7 @@ from codex_agent import jobs, kernel
 from codex_agent.errors import BadState, CodexAgentError, JobNotFound, StoreUnwritable
 from codex_agent.model import TERMINAL, Job, Process
 from codex_agent.store import Store, is_id
+from codex_agent.tracking import wrappers
 from codex_agent.verdict import seconds
 
 # The ladder and the sweep take 14 s at the very worst; a supervisor that is stopped (SIGSTOP) never answers.
@@ -78,7 +79,9 @@ def delete(store: Store, job_id: str) -> None:
     with store.settling():
         if store.load(job_id).facts.ended_at is None:
             raise BadState(f"Job {job_id} runs again.", "It was reopened at this moment.", id=job_id)
+        track = store.load(job_id).request.track
         store.delete(job_id)
+        wrappers.forget(store.home, track)
 
 
 def clean(store: Store, *, older_than_s: float, dry_run: bool) -> list[Job]:

@@ -190,6 +190,13 @@ def diff_untracked(top: str) -> str:
     return "".join([*patches, *(f"# untracked too: {name}\n" for name in rest)])
 
 
+def has_remote(top: str) -> bool:
+    """Whether the repository knows another one to send to, by its own configuration. Starts no process."""
+    where = place(top)
+    said = None if where is None else _text(os.path.join(where.common, "config"))
+    return said is not None and '[remote "' in said
+
+
 def verify(top: str, rev: str) -> str | None:
     """The id of the commit that a revision means; None if it means none."""
     if not rev or rev.startswith("-") or "\0" in rev:

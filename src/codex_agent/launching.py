@@ -11,18 +11,26 @@ import os
 import sys
 from collections.abc import Mapping
 
-from codex_agent import codex, handshake, kernel, tmux
+from codex_agent import codex, git, handshake, kernel, tmux
 from codex_agent.errors import CodexAgentError, StartFailed, TmuxFailed
 from codex_agent.gates import admission
 from codex_agent.model import Record
 from codex_agent.settings import Settings
 from codex_agent.store import Store
+from codex_agent.tracking import wrappers
 
 # How long the supervisor may take to come up; generous, since thirty may start at once on two cores.
 _COME_UP_S = 60.0
 # What must not travel from the caller's environment into the agent's: another job's marks and our own.
 _NOT_HANDED_ON = frozenset(
-    {kernel.MARK, kernel.BORDER, "CODEX_AGENT_JOB_ID", "CODEX_AGENT_STATUS", "CODEX_AGENT_ERROR"}
+    {
+        kernel.MARK,
+        kernel.BORDER,
+        "CODEX_AGENT_JOB_ID",
+        "CODEX_AGENT_NAME",
+        "CODEX_AGENT_STATUS",
+        "CODEX_AGENT_ERROR",
+    }
 )
 
 
@@ -54,7 +62,9 @@ def launch(
             if socket is None:
                 socket = tmux.open_session(settings.tmux_socket, environ, record.tmux_session, argv, request.cwd)
             where = socket
-            words = handshake.Launch(request.argv, request.cwd, _environment(found, environ), kernel.umask())
+            words = handshake.Launch(
+                request.argv, request.cwd, _environment(store, record, found, environ), kernel.umask()
+            )
             words.tickets, words.rules = line.words(), admission.rules_to_launch(settings, record)
             handles = [lock, *(ticket.handle for ticket in line.all)]
             reply = offer.serve(words, handles, lambda: tmux.has_session(where, record.tmux_session), _COME_UP_S)
@@ -97,7 +107,8 @@ def _guardian() -> str:
     return os.path.join(os.path.dirname(os.path.abspath(__file__)), "guardian.py")
 
 
-def _environment(found: codex.Codex, environ: Mapping[str, str]) -> dict[str, str]:
+def _environment(store: Store, record: Record, found: codex.Codex, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the agent gets: the caller's, where Codex is, and what this job is about. Raises StoreUnwritable."""
     env = {
         key: value
         for key, value in environ.items()
@@ -106,7 +117,14 @@ def _environment(found: codex.Codex, environ: Mapping[str, str]) -> dict[str, st
     env.update(found.env)
     if found.path_dirs:
         env["PATH"] = os.pathsep.join([*found.path_dirs, env.get("PATH", os.defpath)])
-    return env
+    env = wrappers.without(env)
+    request = record.request
+    if request.track is not None:
+        env.update(wrappers.environment(store.home, request.track, env))
+    top = git.toplevel(request.cwd)
+    env.setdefault("CODEX_AGENT_PROJECT", os.path.basename(top or request.cwd))
+    about = {"CODEX_AGENT_NAME": record.name, "CODEX_AGENT_ISSUE": request.issue}
+    return env | {key: value for key, value in about.items() if value is not None}
 
 
 def is_text(text: str) -> bool:

@@ -10,8 +10,11 @@ Times are UTC, ISO 8601 with milliseconds and a final ``Z``. Durations carry the
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
+
+from codex_agent.tokens import doc as doc
+from codex_agent.tracked import PullRequest, Work
 
 RECORD_VERSION = 1
 
@@ -53,11 +56,6 @@ LISTEN, THREAD = "@LISTEN@", "@THREAD@"
 
 # Sandbox modes Codex takes; the last one removes the sandbox and must be asked for by its full name.
 SANDBOXES = ("read-only", "workspace-write", "danger-full-access")
-
-
-def doc(text: str, **kwargs: Any) -> Any:
-    """A dataclass field with its documentation (``kwargs`` as for ``dataclasses.field``)."""
-    return field(metadata={"doc": text}, **kwargs)
 
 
 def stamp(at: float | None = None) -> str:
@@ -218,6 +216,10 @@ class Job:
     review: ReviewTarget | None = doc("What it reviews; null if it is no review.")
     thread_id: str | None = doc("Codex's id of the thread; null until Codex reports it.")
     rollout: str | None = doc("The thread's rollout file, absolute; null until it is there.")
+    git: Work | None = doc("Where its work tree stands in git; null outside of any.")
+    branches_made: list[str] = doc("Branches the agent made with `git switch -c` or `git checkout -b`, in order.")
+    pull_request: PullRequest | None = doc("The last pull request that it opened or merged.")
+    issue: str | None = doc("The issue it works on, as `--issue` said.")
     tmux_session: str = doc("The tmux session's name.")
     tmux_socket: str | None = doc("The tmux server's socket path; null until the session was made.")
     created_at: str = doc("When `start` made the record.")
@@ -276,6 +278,11 @@ class Request:
     images: list[str] = doc("Images that go with the prompt, absolute.", default_factory=list)
     profile: str | None = doc("Profile of Codex's configuration.", default=None)
     config: list[str] = doc("Codex configuration given by the caller, KEY=VALUE.", default_factory=list)
+    track: str | None = doc(
+        "The folder in which the agent's git and gh leave notes; null: they do not.", default=None
+    )
+    issue: str | None = doc("The issue it works on.", default=None)
+    instructions: str | None = doc("What the agent is told besides its task.", default=None)
     output_schema: str | None = doc("JSON Schema the last message must follow.", default=None)
     skip_git_repo_check: bool = doc("Whether it may run outside a repository.", default=False)
     resume: Resume | None = doc("The thread to go on with.", default=None)
@@ -355,6 +362,9 @@ class Facts:
     files: list[str] = doc("Absolute paths changed, in order, each once.", default_factory=list)
     last_message: str | None = doc("The agent's last message, whole.", default=None)
     spoke_in: str | None = doc("The turn in which it said that, as the channel tells.", default=None)
+    work: Work | None = doc("Where its work tree stands in git.", default=None)
+    branches_made: list[str] = doc("Branches that were made through the wrapper.", default_factory=list)
+    pull_request: PullRequest | None = doc("The last pull request.", default=None)
     exit_code: int | None = doc("Codex's exit status.", default=None)
     exit_signal: int | None = doc("The signal that ended Codex.", default=None)
     exited_at: str | None = doc("When Codex was reaped.", default=None)

@@ -10,14 +10,15 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from codex_agent import codex, starting
+from codex_agent import codex, profiles, starting
 from codex_agent.codex.home import codex_home
 from codex_agent.errors import BadState, MissingProgram, ThreadNotFound, UsageError
 from codex_agent.model import SANDBOXES, Facts, Resume, Turn
 from codex_agent.rollouts import RolloutState, locate
 from codex_agent.rollouts.files import whole_bytes
 from codex_agent.settings import Settings
-from codex_agent.starting import Plan, StartOptions
+from codex_agent.start_options import StartOptions
+from codex_agent.starting import Plan
 from codex_agent.store import Store
 from codex_agent.threads import memory
 from codex_agent.threads import owner as owners
@@ -40,6 +41,7 @@ def plan(
 
     Raises ThreadNotFound if the thread has no rollout, BadState if somebody has it or it is archived.
     """
+    options = profiles.applied(options, settings)
     path = _there(ref, environ)
     if not wanted.forked and not wanted.force:
         _free(store, ref, path)

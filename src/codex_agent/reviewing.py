@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from codex_agent import git, jobs, rollouts, starting
+from codex_agent import git, jobs, profiles, rollouts, starting
 from codex_agent.errors import BadState, CodexAgentError, UsageError
 from codex_agent.model import TERMINAL, Job, ReviewTarget
 from codex_agent.review_answers import Review
 from codex_agent.rollouts import review
 from codex_agent.settings import Settings
-from codex_agent.starting import Plan, StartOptions
+from codex_agent.start_options import StartOptions
+from codex_agent.starting import Plan
 from codex_agent.store import Store
 
 # A reviewer that may write is asked for by name, whatever the settings give other jobs.
@@ -53,6 +54,7 @@ def target(cwd: str, *, uncommitted: bool, base: str | None, commit: str | None,
 
 def plan(options: StartOptions, about: ReviewTarget, settings: Settings, environ: Mapping[str, str]) -> Plan:
     """The job that reviews this, checked as by ``starting.plan``."""
+    options = profiles.applied(options, settings)
     options.review = about
     options.sandbox = options.sandbox or _SANDBOX
     if about.instructed and about.kind != "custom":

@@ -32,6 +32,7 @@ from codex_agent.settings_keys import (
     Check,
     Gate,
     Key,
+    Profile,
     Queue,
     Settings,
     Value,
@@ -42,12 +43,16 @@ from codex_agent.settings_keys import (
     key_of,
 )
 
-__all__ = ["APP", "KEYS", "NAMED_KEYS", "Check", "Gate", "Key", "Queue", "Settings", "Value", "key_of"]
+__all__ = ["APP", "KEYS", "NAMED_KEYS", "Check", "Gate", "Key", "Profile", "Queue", "Settings", "Value", "key_of"]
 
 # Variables of ours that are no settings; the job's own ones are set by us for Codex and for
 # --notify-on-complete.
 OTHER_VARIABLES = frozenset(
-    VARIABLE_PREFIX + word for word in ("HOME", "JOB_ID", "MARK", "STATUS", "ERROR", "SERVER", "NAME")
+    VARIABLE_PREFIX + word
+    for word in (
+        *("HOME", "JOB_ID", "MARK", "STATUS", "ERROR", "SERVER", "NAME", "ISSUE", "PROJECT"),
+        *("NOTES", "WRAPPERS", "BASH_ENV"),
+    )
 )
 TEST_VARIABLES = VARIABLE_PREFIX + "TEST_"
 

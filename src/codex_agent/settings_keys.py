@@ -163,6 +163,48 @@ class Mcp:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """A named set of start options, for `--as NAME`. What is not set is left to the other settings."""
+
+    model: str | None = _key(str, "a model's name", _is_word, None,
+        "Its model.")
+    reasoning: str | None = _key(str, "a reasoning effort that your Codex takes", _is_word, None,
+        "Its reasoning effort.")
+    sandbox: str | None = _key(
+        str, "read-only, workspace-write or danger-full-access", SANDBOXES.__contains__, None,
+        "What it may do to the machine.")
+    interactive: bool = _key(bool, "true or false", lambda _: True, False,
+        "Whether it stays (true), or does its task and ends unless the command says otherwise.")
+    approval: str | None = _key(str, "an approval policy that your Codex takes", _is_word, None,
+        "With interactive: when it asks before it acts.")
+    instructions: str | None = _key(str, "a text that is not empty", lambda text: bool(text.strip()), None,
+        "What it is told besides its task.")
+    instructions_file: str | None = _key(
+        str, "an absolute path (or one that starts with ~/)", is_path, None,
+        "A file with more of that; it stands before the text.")
+    agents_md: bool = _key(bool, "true or false", lambda _: True, False,
+        "Whether it is told how to work under this tool.")
+    files: tuple[str, ...] = _key(tuple, "globs", lambda words: all(map(_is_plain, words)), (),
+        "Files that go into the prompt.")
+    map: bool = _key(bool, "true or false", lambda _: True, False,
+        "Whether the codebase map goes into the prompt.")
+    add_dirs: tuple[str, ...] = _key(tuple, "absolute paths", lambda words: all(map(is_path, words)), (),
+        "More folders that it may write.")
+    codex_profile: str | None = _key(str, "a profile of Codex's own configuration", _is_word, None,
+        "The profile of Codex's configuration that it runs with.")
+    config: tuple[str, ...] = _key(tuple, "entries KEY=VALUE", lambda words: all("=" in one for one in words), (),
+        "Codex configuration, handed on as it is.")
+    gates: tuple[str, ...] = _key(tuple, "names of gates", lambda words: all(map(is_name, words)), (),
+        "Gates of which it holds a slot while it runs.")
+    timeout_min: float | None = _key(float, _MINUTES, _up_to(0, 1e6), None,
+        "Minutes without any activity after which it is ended; 0: never.")
+    max_time_min: float | None = _key(float, _MINUTES, _up_to(0, 1e6), None,
+        "Minutes after which it is ended whatever it does; 0: never.")
+    notify_on_complete: str | None = _key(str, "a command line with its quotes closed", _is_command, None,
+        "Command to run when it has ended.")
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the user decided once for all. None: not decided here, left to Codex or to the machine."""
 
@@ -182,6 +224,8 @@ class Settings:
         "How many jobs `jobs` lists.", flag="--limit")
     overlap_check: bool = _key(bool, "true or false", lambda _: True, True,
         "Whether `start` tells of other agents that may write in the same tree. Flag: `--no-overlap-check`.")
+    track: bool = _key(bool, "true or false", lambda _: True, True,
+        "Whether the agent's git and gh note branches and pull requests. Flag: `--no-track`.")
     tmux_prefix: str = _key(
         str, "up to 64 letters, digits, '-' and '_', a letter or digit first", _is_session_prefix, APP,
         "tmux sessions are called `<prefix>-<job id>`.")
@@ -205,6 +249,7 @@ class Settings:
     check: Check = field(default_factory=Check, metadata={"table": Check})
     mcp: Mcp = field(default_factory=Mcp, metadata={"table": Mcp})
     gates: Mapping[str, Gate] = field(default_factory=dict, metadata={"family": Gate})
+    profiles: Mapping[str, Profile] = field(default_factory=dict, metadata={"family": Profile})
 # fmt: on
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from functools import partial
 
 from codex_agent import execstream, kernel, rollouts
 from codex_agent.errors import MissingProgram, StoreUnwritable
@@ -38,6 +39,7 @@ def settle(store: Store, job_id: str, *, by: str) -> Record:
 
             clear_socket(listen)
         catch_up(store, record)
+        _take_work(store, record)
         facts.waiting, facts.waiting_flags = [], []
         facts.lost = _what_was_lost(facts)
         facts.settled_by = by
@@ -52,6 +54,14 @@ def settle(store: Store, job_id: str, *, by: str) -> Record:
         store.event(job_id, "settled", by=by, lost=facts.lost)
         slots.forget(store.home, job_id)
         return record
+
+
+def _take_work(store: Store, record: Record) -> None:
+    """Where the work stands in git, as far as that can be told without the agent's environment."""
+    from codex_agent.tracking import work  # late: readers settle hardly ever
+
+    work.Watch(record, partial(store.event, record.id)).look()
+    work.end(record, None)
 
 
 def lives(store: Store, record: Record) -> bool:

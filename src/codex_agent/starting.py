@@ -9,17 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from codex_agent import codex, prompt, tmux
+from codex_agent import codex, instructions, profiles, prompt, tmux
 from codex_agent.codex.home import codex_home
 from codex_agent.command_lines import exec_argv, exec_options, interactive_argv
 from codex_agent.errors import BadState, MissingProgram, StoreUnwritable, UsageError
 from codex_agent.gates.lines import check_names
-from codex_agent.launching import is_text, launch
+from codex_agent.launching import launch
 from codex_agent.model import (
     PROMPT_HEAD_CHARS,
     RECORD_VERSION,
@@ -28,54 +27,27 @@ from codex_agent.model import (
     Job,
     Record,
     Request,
-    Resume,
     ReviewTarget,
     stamp,
 )
-from codex_agent.settings import Settings, cache_dir, override
+from codex_agent.settings import Settings, cache_dir, home, override
+from codex_agent.start_checks import (
+    check_interactive,
+    check_said_once,
+    left_out,
+    not_there,
+    raise_reasoning,
+    source_notice,
+)
+from codex_agent.start_options import StartOptions
 from codex_agent.store import Store
+from codex_agent.tracking import wrappers
 from codex_agent.verdict import job_view
 
 _GO_DOWN_S = 15.0
 _NAME_CHARS = 64
 # What an agent that stays does unless told otherwise: somebody can answer it.
 _ASKS = "on-request"
-
-
-@dataclass(slots=True)
-class StartOptions:
-    """What a caller asks for. None or empty leaves it to the settings, and those to Codex's own configuration."""
-
-    prompt: str
-    cwd: str
-    files: list[str] = field(default_factory=list)
-    use_map: bool = False
-    model: str | None = None
-    reasoning: str | None = None
-    sandbox: str | None = None
-    add_dirs: list[str] = field(default_factory=list)
-    images: list[str] = field(default_factory=list)
-    profile: str | None = None
-    config: list[str] = field(default_factory=list)
-    output_schema: str | None = None
-    skip_git_repo_check: bool = False
-    thread_source: str | None = None
-    resume: Resume | None = None
-    review: ReviewTarget | None = None
-    parent_session: str | None = None
-    name: str | None = None
-    timeout_s: float | None = None
-    max_time_s: float | None = None
-    notify_on_complete: str | None = None
-    interactive: bool = False
-    plain: bool = False
-    approval: str | None = None
-    idle_exit_s: float | None = None
-    gates: list[str] = field(default_factory=list)
-    after: list[str] = field(default_factory=list)
-    after_any: list[str] = field(default_factory=list)
-    max_parallel: int | None = None
-    overlap_check: bool = True
 
 
 @dataclass(slots=True)
@@ -97,6 +69,9 @@ class Plan:
 
 def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) -> Plan:
     """Checks everything that can be checked before anything starts. Raises UsageError, MissingProgram."""
+    options = profiles.applied(options, settings)
+    if not options.interactive:
+        check_interactive(options)
     cwd = _folder(options.cwd, "The working directory")
     if options.resume is not None:
         # A thread has its own model; what new jobs get is no reason to change it.
@@ -133,6 +108,8 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
         images=[os.path.abspath(path) for path in options.images],
         profile=options.profile,
         config=options.config,
+        issue=options.issue or environ.get("CODEX_AGENT_ISSUE") or None,
+        instructions=instructions.combined(options.instructions, options.instructions_file, options.agents_md),
         output_schema=options.output_schema and os.path.abspath(options.output_schema),
         skip_git_repo_check=options.skip_git_repo_check,
         resume=options.resume,
@@ -144,6 +121,8 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
         max_parallel=options.max_parallel,
         codex_home=codex_home(environ),
     )
+    raised = raise_reasoning(request)
+    check_said_once(request)
     wanted = exec_options(request)
     codex.check_files(wanted)
     if not options.interactive:
@@ -152,11 +131,13 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
     request.codex_version = found.version
     if options.profile:
         codex.check_profile(options.profile, request.codex_home, found.version)
-    if settings.reasoning:
-        codex.check_reasoning(found, settings.reasoning, environ)
+    if request.reasoning:
+        codex.check_reasoning(found, request.reasoning, environ)
     if options.thread_source is not None:
         driver: Driver = "exec" if not options.interactive else "plain" if options.plain else "channel"
         codex.check_thread_source(options.thread_source, found.version, driver)
+    if options.track and settings.track:
+        request.track = wrappers.notes_folder(home(environ))
     if options.interactive:
         _make_interactive(request, options, settings, found, environ)
     else:
@@ -169,9 +150,10 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
         [
             *built.notices,
             *found.notes,
-            *_source_notice(request),
-            *_left_out(environ),
-            *_not_there(notify, cwd, environ),
+            *raised,
+            *source_notice(request),
+            *left_out(environ),
+            *not_there(notify, cwd, environ),
         ],
         overlap_check=options.overlap_check and settings.overlap_check,
     )
@@ -242,6 +224,7 @@ def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str,
         launch(store, record, lock, planned.found, settings, environ)
     except BaseException:
         _undo(store, job_id, lock)
+        wrappers.forget(store.home, planned.request.track)
         raise
     os.close(lock)
     return job_view(store.load(job_id), alive=True, now=time.time())
@@ -297,42 +280,6 @@ def _undo(store: Store, job_id: str, lock: int) -> None:
         # just be writing down the end of this job, and must not bring the record back.
         with contextlib.suppress(StoreUnwritable), store.settling():
             store.delete(job_id)
-
-
-def _not_there(command: list[str] | None, cwd: str, environ: Mapping[str, str]) -> list[str]:
-    """A notice if the command to run at the end is not there now. It may still come; so it is no error."""
-    if command is None or shutil.which(
-        os.path.join(cwd, command[0]) if "/" in command[0] else command[0], path=environ.get("PATH")
-    ):
-        return []
-    return [f"--notify-on-complete: there is no program '{command[0]}' now."]
-
-
-def _source_notice(request: Request) -> list[str]:
-    """A notice of what a source of one's own means. The lists of IDEs go by another word (0.150.0 to 0.169.0)."""
-    if request.thread_source is None:
-        return []
-    listed = (
-        "in an IDE's list it stands as any interactive one"
-        if request.mode == "interactive"
-        else ("it does not bring the thread into an IDE's list, which leaves out what `codex exec` began")
-    )
-    return [
-        f"Codex writes down '{request.thread_source}' as the thread's source for good; {listed}. Whatever goes by "
-        "that word may take the thread for something else."
-    ]
-
-
-def _left_out(environ: Mapping[str, str]) -> list[str]:
-    """A notice of the variables that cannot be handed on.
-
-    With a single one of them in its environment Codex (0.104 to 0.169) panics at every command of the agent, says
-    so on stderr only, and calls the turn completed.
-    """
-    names = sorted(name for name, value in environ.items() if not (is_text(name) and is_text(value)))
-    if not names:
-        return []
-    return [f"Left out of the agent's environment (not UTF-8): {', '.join(map(ascii, names))}."]
 
 
 def _folder(path: str, what: str) -> str:

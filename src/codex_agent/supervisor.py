@@ -28,6 +28,7 @@ from codex_agent.pulse import Pulse, note_exit
 from codex_agent.render import closing, opening
 from codex_agent.settle import mark_beginning, open_rollout, take_review, take_rollout
 from codex_agent.store import Store
+from codex_agent.tracking import work
 from codex_agent.verdict import job_view, judge
 
 _SAVE_EVERY_S = 0.25
@@ -59,6 +60,7 @@ class Supervisor:
         self._poller = select.poll()
         self._watched: dict[int, Ready] = {}
         self._reader: rollouts.Reader | None = None
+        self._work = work.Watch(record, self.note)
         self._signals: list[int] = []
         now = time.monotonic()
         self._started = self._worked = now
@@ -109,6 +111,7 @@ class Supervisor:
         self._started = self._worked = time.monotonic()
         self._pulse = Pulse(self.facts, self.outputs, self.note, self.launch.env)
         mark_beginning(self.record)
+        work.begin(self.record)
         pid = self.driver.launch()
         facts = self.facts
         facts.started_at = facts.started_at or stamp()
@@ -194,6 +197,7 @@ class Supervisor:
         now = time.monotonic()
         if now >= self._next_rollout:
             self.look_at_rollout()
+            self._dirty = self._work.look() or self._dirty
             self._next_rollout = now + _ROLLOUT_IDLE_S
         self.driver.on_time(now)
         if now >= self._pulse.due(self._worked, at_work=self.at_work):
@@ -296,6 +300,8 @@ class Supervisor:
             self.warn(f"Could not end pid {', '.join(str(process.pid) for process in left)}.")
         self.look_at_rollout()
         take_review(self.record)
+        self._work.look()
+        work.end(self.record, self.launch.env)
         if self._reader is not None and self._reader.bad_lines:
             self.warn(f"{self._reader.bad_lines} lines of the rollout could not be read.")
         facts.waiting, facts.waiting_flags = [], []

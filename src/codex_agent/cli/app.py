@@ -19,6 +19,7 @@ from codex_agent.cli import (
     diagnosing,
     ending,
     gate,
+    instructing,
     looking,
     mcp,
     monitoring,
@@ -52,6 +53,7 @@ work.register(app)
 ending.register(app)
 gate.register(app)
 mcp.register(app)
+instructing.register(app)
 setup.register(app)
 
 # What may begin with a dash without being an option, by command.

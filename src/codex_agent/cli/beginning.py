@@ -44,7 +44,7 @@ def begin(
     if not json_output:
         for notice in planned.notices[told:]:
             note(f"note: {notice}")
-    if options.wait and options.interactive:
+    if options.wait and job.mode == "interactive":
         if not json_output:
             note(f"{job.id} {_begun(job)}; waiting for its turn's end ({me()} attach {job.id} shows it)")
         raise typer.Exit(wait_for_turn(where, job.id, None, json_output))

@@ -16,14 +16,11 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from codex_agent.cli.common import Json, duration, resolve_all, store
+from codex_agent.cli.common import Json, duration, resolve_all, settings, store
 from codex_agent.errors import UsageError
 
 if TYPE_CHECKING:
-    from codex_agent.starting import StartOptions
-
-# Approval policies that an exec agent has anyway; the last two are what such a policy was once called.
-_NEVER_ASKS = ("never", "skip", "auto-edit")
+    from codex_agent.start_options import StartOptions
 
 
 @dataclass(slots=True)
@@ -81,6 +78,25 @@ class Options:
             metavar="DURATION",
             help="With --interactive: end it after so long idle with nobody attached; seconds, or 10m, 2h; off is "
             "never [default: 30, or idle_grace_s].",
+        ),
+    ] = None
+    instructions: Annotated[
+        str | None,
+        typer.Option("--instructions", metavar="TEXT", help="What it is told besides its task."),
+    ] = None
+    instructions_file: Annotated[
+        str | None, typer.Option("--instructions-file", metavar="FILE", help="The same, from a file.")
+    ] = None
+    agents_md: Annotated[
+        bool,
+        typer.Option(
+            "--agents-md", help="Tell it how to work under this tool, as `agents-md add` would, for this run only."
+        ),
+    ] = False
+    named: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="NAME", help="Start options of a profile in the settings; what is given here wins."
         ),
     ] = None
     add_dir: Annotated[
@@ -157,6 +173,12 @@ class Options:
             help="Begin when fewer than N agents are at work; 0: at once [default: 0, or queue.max_parallel].",
         ),
     ] = None
+    issue: Annotated[
+        str | None, typer.Option("--issue", metavar="WORD", help="The issue it works on, for it and the record.")
+    ] = None
+    no_track: Annotated[
+        bool, typer.Option("--no-track", help="Leave its git and gh alone: branches made and `gh pr` go unnoted.")
+    ] = False
     no_overlap_check: Annotated[
         bool, typer.Option("--no-overlap-check", help="Say nothing of other agents at work in the same tree.")
     ] = False
@@ -208,14 +230,13 @@ def read_prompt(prompt: str | None, options: Options) -> str:
 
 
 def start_options(options: Options) -> StartOptions:
-    """The same for ``starting``, with no prompt yet. Raises UsageError."""
-    from codex_agent.starting import StartOptions
+    """The same for ``starting``, with no prompt yet and its profile applied. Raises UsageError."""
+    from codex_agent import profiles
+    from codex_agent.start_options import StartOptions
 
     if options.interactive and options.one_shot:
         raise UsageError("--interactive and --one-shot are opposites.", "Give one of them.")
-    if not options.interactive:
-        _needs_interactive(options.plain, options.approval, options.idle_exit)
-    return StartOptions(
+    given = StartOptions(
         prompt="",
         cwd="." if options.directory is None else options.directory,
         files=options.file or [],
@@ -244,19 +265,14 @@ def start_options(options: Options) -> StartOptions:
         after_any=resolve_all(store(), options.after_any or []),
         max_parallel=options.max_parallel,
         overlap_check=not options.no_overlap_check,
+        issue=options.issue,
+        track=not options.no_track,
+        instructions=options.instructions,
+        instructions_file=options.instructions_file,
+        agents_md=options.agents_md,
+        named=options.named,
     )
-
-
-def _needs_interactive(plain: bool, approval: str | None, idle_exit: str | None) -> None:
-    """Raises UsageError for what only an agent that stays can have."""
-    if approval is not None and approval not in _NEVER_ASKS:
-        raise UsageError(
-            f"--approval {approval} needs --interactive: an agent that does its task and ends cannot ask anybody.",
-            "Add --interactive, or leave --approval out.",
-        )
-    for given, option in ((plain, "--plain"), (idle_exit is not None, "--idle-exit")):
-        if given:
-            raise UsageError(f"{option} is for agents that stay.", f"Add --interactive, or leave {option} out.")
+    return given if options.named is None else profiles.applied(given, settings())
 
 
 def _idle_exit(text: str) -> float:

@@ -80,7 +80,7 @@ def resume(
         )
     where, chosen, home = store(), settings(), codex_home(os.environ)
     wanted = start_options(options)
-    if prompt is not None or options.prompt_file is not None or not options.interactive:
+    if prompt is not None or options.prompt_file is not None or not wanted.interactive:
         wanted.prompt = read_prompt(prompt, options)
     ref = newest(where, home, options.directory) if thread is None else resolve(where, home, thread)
     how = resuming.Wanted(forked=fork, force=force, directory=options.directory)

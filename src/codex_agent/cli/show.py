@@ -110,6 +110,7 @@ def details(job: Job, *, color: bool) -> str:
                 + (" ..." if len(job.files_modified) > 20 else ""),
             )
         )
+    rows.extend(_git(job))
     if job.thread_id:
         rows.append(("thread", job.thread_id))
     if job.resume:
@@ -137,6 +138,26 @@ def details(job: Job, *, color: bool) -> str:
         rows.append(("said", said.replace("\n", "\n" + " " * 11)))
     first = f"{title}  {paint(job.status, state(job), color)}"
     return "\n".join([first, *(f"  {key:<8} {value}" for key, value in rows)])
+
+
+def _git(job: Job) -> list[tuple[str, str]]:
+    """Its branch, if it is another one than before; its commits, its pull request, what it left uncommitted."""
+    rows, work = [], job.git
+    if job.issue:
+        rows.append(("issue", one_line(job.issue)))
+    if work is not None and work.branch != work.branch_before:
+        rows.append(("branch", one_line(work.branch or "none (HEAD is detached)")))
+    if work is not None and work.commits:
+        count = f"{len(work.commits)}{'+' if work.more_commits else ''}"
+        last = work.commits[-1]
+        rows.append(("commits", f"{count}, the last: {last.id[:10]} {one_line(last.subject)}"))
+    elif work is not None and work.head != work.head_before:
+        rows.append(("head", f"{(work.head or 'no commit')[:10]}, was {(work.head_before or 'no commit')[:10]}"))
+    if work is not None and work.dirty_count:
+        rows.append(("dirty", f"{work.dirty_count} file{'s' * (work.dirty_count != 1)} not committed"))
+    if job.pull_request is not None:
+        rows.append(("pr", f"{job.pull_request.status.removeprefix('pr_')}: {job.pull_request.url or '?'}"))
+    return rows
 
 
 def _turns(job: Job) -> list[tuple[str, str]]:

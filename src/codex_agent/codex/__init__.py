@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         viewer_argv,
     )
     from codex_agent.codex.login import Login, login_state
+    from codex_agent.codex.own import raised_effort, with_own_instructions
     from codex_agent.codex.resuming import continued_argv, has_fork, review_argv
     from codex_agent.codex.sandbox import Sandbox, sandbox_state
     from codex_agent.codex.startup import startup_overrides
@@ -71,6 +72,7 @@ __all__ = [
     "parse_version",
     "pasted",
     "plain_argv",
+    "raised_effort",
     "reasoning_efforts",
     "reconnect_reason",
     "review_argv",
@@ -80,6 +82,7 @@ __all__ = [
     "telling_stderr_line",
     "title_state",
     "viewer_argv",
+    "with_own_instructions",
 ]
 
 _HOME_OF = {
@@ -116,6 +119,8 @@ _HOME_OF = {
     "sandbox_state": "sandbox",
     "server_argv": "interactive",
     "startup_overrides": "startup",
+    "raised_effort": "own",
+    "with_own_instructions": "own",
     "telling_stderr_line": "failures",
     "title_state": "interactive",
     "viewer_argv": "interactive",

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from codex_agent.codex.ask import ask
+from codex_agent.codex.toml import toml
 from codex_agent.codex.version import parse_version
 from codex_agent.errors import MissingProgram, UsageError
 from codex_agent.model import SANDBOXES, Driver
@@ -54,6 +55,7 @@ class ExecOptions:
     output_schema: str | None = None
     skip_git_repo_check: bool = False
     thread_source: str | None = None
+    instructions: str | None = None
 
 
 def exec_argv(codex: Codex, options: ExecOptions) -> list[str]:
@@ -82,12 +84,18 @@ def exec_argv(codex: Codex, options: ExecOptions) -> list[str]:
         argv.append("--skip-git-repo-check")
     if options.thread_source is not None:
         argv.append(f"--thread-source={options.thread_source}")
+    argv += instruction_words(options.instructions)
     argv += [f"--config={_override(text)}" for text in options.config]
     argv.append("-")
     for word in argv:
         if "\0" in word:
             raise UsageError(f"An option holds a NUL character: {word!r}.", "Take it out.")
     return argv
+
+
+def instruction_words(text: str | None) -> list[str]:
+    """The words that give an agent instructions besides its task, for every way of starting one."""
+    return [] if text is None else [f"--config=developer_instructions={toml(text)}"]
 
 
 def check_files(options: ExecOptions) -> None:

@@ -13,17 +13,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from codex_agent.codex.ask import ask
-from codex_agent.codex.flags import _effort, _given, _image, _override
+from codex_agent.codex.flags import _effort, _given, _image, _override, instruction_words
+from codex_agent.codex.own import user_config
 from codex_agent.codex.startup import (
     NO_UPDATE_CHECK,
     check_not_untrusted,
     codex_home_of,
-    read_toml,
     startup_overrides,
-    toml,
     trust_words,
-    user_config,
 )
+from codex_agent.codex.toml import read_toml, toml
 from codex_agent.codex.version import parse_version
 from codex_agent.errors import MissingProgram, UsageError
 from codex_agent.model import SANDBOXES
@@ -70,6 +69,7 @@ class InteractiveOptions:
     images: list[str] = field(default_factory=list)
     profile: str | None = None
     config: list[str] = field(default_factory=list)
+    instructions: str | None = None
 
 
 def has_channel(version: str) -> bool:
@@ -144,6 +144,7 @@ def server_argv(
     # Also no notice is written into the user's config.toml then: `thread/start` marks a folder that has no word
     # of its own as trusted there, for good (0.133.0 to 0.169.0).
     words += trust_words(options.cwd, home)
+    words += instruction_words(options.instructions)
     return _checked(words + [f"--config={_override(text)}" for text in options.config])
 
 
@@ -188,6 +189,7 @@ def plain_argv(
     words += [f"--add-dir={path}" for path in options.add_dirs]
     words += [f"--image={_image(path)}" for path in options.images]
     words += startup_overrides(codex, options.cwd, environ, options.config)
+    words += instruction_words(options.instructions)
     words += [f"--config={_override(text)}" for text in options.config]
     words.append(_TITLE if has_channel(codex.version) else _OLD_TITLE)  # last: without it nothing can be told
     if thread_id is not None:

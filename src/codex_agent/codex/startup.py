@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from codex_agent.codex.flags import _override
+from codex_agent.codex.own import user_config
+from codex_agent.codex.toml import toml
 from codex_agent.codex.version import parse_version
 from codex_agent.errors import MissingProgram, UsageError
 
@@ -139,33 +141,5 @@ def _git_root(folder: str) -> str | None:
     return os.path.dirname(os.path.dirname(worktrees)) if os.path.basename(worktrees) == "worktrees" else folder
 
 
-def user_config(codex_home: str) -> dict[str, Any]:
-    return read_toml(os.path.join(codex_home, "config.toml"))
-
-
-def read_toml(path: str) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        with open(path, "rb") as file:
-            return tomllib.load(file)
-    except FileNotFoundError:
-        return {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"Codex's configuration {path} cannot be read: {error}.", "Correct it.") from error
-
-
 def codex_home_of(environ: Mapping[str, str]) -> str:
     return environ.get("CODEX_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".codex")
-
-
-def toml(value: Any) -> str:
-    """A value as TOML on one line; Codex takes what it cannot read as plain text, without a word."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{toml(str(key))} = {toml(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(toml(each) for each in value) + "]"
-    if isinstance(value, bool | int | float | str):
-        # TOML escapes as JSON does, but for DEL, and it has no surrogate pairs: hence what is not ASCII stays.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return str(value)  # dates and times

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from codex_agent import ending, jobs, settings, starting, tmux
 from codex_agent.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, BadState, WaitTimedOut
 from codex_agent.model import TERMINAL, Job, stamp
+from codex_agent.start_options import StartOptions
 from codex_agent.store import Store
 
 from . import show, stage
@@ -97,7 +98,7 @@ def _settings(own: settings.Settings, place: stage.Stage) -> settings.Settings:
 
 
 def _plan(part: Part, place: stage.Stage, own: settings.Settings, environ: Mapping[str, str]) -> starting.Plan:
-    options = starting.StartOptions(
+    options = StartOptions(
         prompt=part.prompt,
         cwd=place.repository,
         sandbox=part.sandbox,

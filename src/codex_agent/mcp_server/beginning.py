@@ -15,7 +15,8 @@ from codex_agent.mcp_server.following import finish, seen
 from codex_agent.mcp_server.telling import in_words
 from codex_agent.model import doc
 from codex_agent.review_text import as_text
-from codex_agent.starting import Plan, StartOptions
+from codex_agent.start_options import StartOptions
+from codex_agent.starting import Plan
 from codex_agent.threads.refs import newest, resolve
 
 Sandbox = Literal["read-only", "workspace-write", "danger-full-access"]

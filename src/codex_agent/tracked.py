@@ -1,0 +1,51 @@
+"""Owns what a record says of git and GitHub. Words of ``model.py``, which hands them on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from codex_agent.tokens import doc
+
+PullStatus = Literal["pr_open", "merged", "closed"]
+PullSeenBy = Literal["gh", "head"]
+
+
+@dataclass(slots=True)
+class Committed:
+    """A commit that was made while the job ran."""
+
+    id: str = doc("Its id, whole.")
+    subject: str = doc("The first line of its message.")
+
+
+@dataclass(slots=True)
+class Work:
+    """Where the work tree of a job stands in git, by comparing HEAD."""
+
+    top: str = doc("The work tree, absolute.")
+    branch_before: str | None = doc("The branch that was checked out when the job began; null if none was.")
+    head_before: str | None = doc("The commit it stood at; null before the first one.")
+    branch: str | None = doc("The branch now, or at the job's end.")
+    head: str | None = doc("The commit now, or at the job's end.")
+    commits: list[Committed] = doc(
+        "What HEAD has and had not when the job began, oldest first, the newest 20; filled in at the job's end.",
+        default_factory=list,
+    )
+    more_commits: bool = doc("Whether there are more than those.", default=False)
+    dirty: list[str] = doc(
+        "Files that are not committed at the job's end, whoever changed them, relative to `top`; the first 20.",
+        default_factory=list,
+    )
+    dirty_count: int | None = doc("How many there are; null while it runs.", default=None)
+
+
+@dataclass(slots=True)
+class PullRequest:
+    """A pull request that the job opened or merged."""
+
+    url: str | None = doc("Its address; null where gh did not tell.")
+    status: PullStatus = doc("pr_open, merged or closed.")
+    seen_by: PullSeenBy = doc(
+        "gh: the agent ran `gh pr`. head: found by asking gh about the branch, at the job's end."
+    )
