@@ -656,7 +656,7 @@ def test_every_command_that_prints_has_json(cli: Cli) -> None:
             *((f"{name} {sub}", it) for sub, it in getattr(command, "commands", {}).items()),
         ]:
             found[path] = {option for parameter in one.params for option in parameter.opts}
-    assert {name for name, options in found.items() if "--json" not in options} == {"config", "gate"}
+    assert {name for name, options in found.items() if "--json" not in options} == {"config", "gate", "worktree"}
     documented = {name.split(" --")[0].split(" (")[0] for name in schema.COMMANDS}
     # What `gate run` prints is the command's own.
     assert documented == set(found) - {"config", "demo", "gate", "gate run"}

@@ -30,6 +30,7 @@ FLOORS = {
         "answers",
         "calling",
         "cost",
+        "cost_answers",
         "decoding",
         "errors",
         "gate_answers",
@@ -40,6 +41,9 @@ FLOORS = {
         "settings_file",
         "settings_keys",
         "thread_answers",
+        "tree_answers",
+        "tokens",
+        "turns",
         "work_answers",
     },
     # one outside thing each; they never import each other
@@ -63,6 +67,7 @@ FLOORS = {
     # the rules, the processes in the pane, the verbs
     2: {
         "arrival",
+        "budget",
         "calls",
         "child",
         "command_lines",
@@ -77,6 +82,7 @@ FLOORS = {
         "mailbox",
         "noting",
         "notify",
+        "offspring",
         "outputs",
         "pane_process",
         "render",
@@ -91,9 +97,11 @@ FLOORS = {
         "testruns",
         "threads",
         "verdict",
+        "worktrees",
     },
     # rooms, one per capability; they never import each other
     3: {
+        "costing",
         "demo",
         "health",
         "logs",

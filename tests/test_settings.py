@@ -65,6 +65,7 @@ def test_every_key_takes_its_own_default_from_file_and_environment(
 ) -> None:
     """The table is one: what a key allows includes its default, however it is given."""
     sample = {"model": "gpt-5.5", "reasoning": "low", "tmux_socket": "mine", "codex": "/bin/codex"}
+    sample["worktree.folder"] = "/trees"
     value = key.default if key.default is not None else sample.get(key.name, "notify-send 'all done'")
     text = str(value).lower() if isinstance(value, bool) else str(value)
     if isinstance(value, tuple):

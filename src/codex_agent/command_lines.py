@@ -11,6 +11,14 @@ from codex_agent import codex
 from codex_agent.model import LISTEN, THREAD, Request
 
 
+def set_argv(request: Request, found: codex.Codex, environ: Mapping[str, str]) -> None:
+    """Puts Codex's command lines into the request."""
+    if request.mode == "interactive":
+        request.argv, request.viewer_argv = interactive_argv(request, found, environ)
+    else:
+        request.argv = exec_argv(request, found)
+
+
 def exec_argv(request: Request, found: codex.Codex) -> list[str]:
     """The command line of an agent that does its task and ends."""
     argv = codex.exec_argv(found, exec_options(request))
@@ -26,7 +34,7 @@ def exec_options(request: Request) -> codex.ExecOptions:
         sandbox=request.sandbox,
         model=request.model,
         reasoning=request.reasoning,
-        add_dirs=request.add_dirs,
+        add_dirs=[*request.add_dirs, *request.git_folders],
         images=request.images,
         profile=request.profile,
         config=request.config,
@@ -46,7 +54,7 @@ def interactive_argv(
         approval=request.approval,
         model=request.model,
         reasoning=request.reasoning,
-        add_dirs=request.add_dirs,
+        add_dirs=[*request.add_dirs, *request.git_folders],
         images=request.images,
         profile=request.profile,
         config=request.config,

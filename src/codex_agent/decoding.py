@@ -22,11 +22,14 @@ from codex_agent.model import (
     Resume,
     ReviewKind,
     ReviewTarget,
+    SetUp,
+    Spent,
     Tokens,
     Turn,
     TurnMark,
     Waiting,
     WaitKind,
+    Worktree,
 )
 
 T = TypeVar("T")
@@ -42,8 +45,10 @@ _NESTED = {
     "queue": QueuePlace,
     "resume": Resume,
     "review": ReviewTarget,
+    "worktree": Worktree,
+    "setup": SetUp,
 }
-_NESTED_LISTS = {"waiting": Waiting, "questions": Question}
+_NESTED_LISTS = {"waiting": Waiting, "questions": Question, "spent": Spent, "agents_spent": Spent}
 
 _NONE = type(None)
 # What each annotation of the recorded dataclasses allows in JSON. A new kind of field fails here at once.

@@ -46,7 +46,11 @@ __all__ = ["APP", "KEYS", "NAMED_KEYS", "Check", "Gate", "Key", "Queue", "Settin
 # Variables of ours that are no settings; the job's own ones are set by us for Codex and for
 # --notify-on-complete.
 OTHER_VARIABLES = frozenset(
-    VARIABLE_PREFIX + word for word in ("HOME", "JOB_ID", "MARK", "STATUS", "ERROR", "SERVER", "NAME")
+    VARIABLE_PREFIX + word
+    for word in (
+        *("HOME", "JOB_ID", "MARK", "STATUS", "ERROR", "SERVER", "NAME"),
+        *("WORKTREE", "BRANCH", "SOURCE"),
+    )
 )
 TEST_VARIABLES = VARIABLE_PREFIX + "TEST_"
 

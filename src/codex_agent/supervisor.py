@@ -17,17 +17,26 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from codex_agent import drivers, handshake, kernel, rollouts
+from codex_agent import budget, drivers, handshake, kernel, rollouts
 from codex_agent.codex.failures import telling_stderr_line
 from codex_agent.desk import Desk
 from codex_agent.errors import CodexAgentError, StoreUnwritable
 from codex_agent.gates.lines import Line
 from codex_agent.model import Record, Request, stamp
+from codex_agent.offspring import Offspring
 from codex_agent.outputs import Outputs
 from codex_agent.render import closing, opening
-from codex_agent.settle import mark_beginning, open_rollout, take_review, take_rollout
+from codex_agent.settle import (
+    mark_beginning,
+    offspring_of,
+    open_rollout,
+    take_offspring,
+    take_review,
+    take_rollout,
+)
 from codex_agent.store import Store
 from codex_agent.verdict import job_view, judge
+from codex_agent.worktrees.committing import Committer
 
 _SAVE_EVERY_S = 0.25
 _ROLLOUT_SOON_S = 0.2  # after something Codex said: the rollout's line for it follows within that
@@ -57,11 +66,14 @@ class Supervisor:
         self._poller = select.poll()
         self._watched: dict[int, Ready] = {}
         self._reader: rollouts.Reader | None = None
+        self._family: Offspring | None = None
+        self._told_budget = False
         self._signals: list[int] = []
         now = time.monotonic()
         self._started = self._worked = now
         self._next_save = self._next_rollout = now
         self._dirty = self._begun = False
+        self._committer = Committer(self)
 
     # ---- start ----
 
@@ -273,6 +285,25 @@ class Supervisor:
             if facts.reconnecting is None:
                 self.worked()
             self._dirty = True
+        self._family = self._family or offspring_of(self.record)
+        if self._family.look(facts.thread_id, self._reader.fold.turns):
+            take_offspring(facts, self._family)
+            self._dirty = True
+        self._watch_budget()
+
+    def _watch_budget(self) -> None:
+        """Tells once that most of the budget is used, and stops the job when all of it is."""
+        request, facts = self.record.request, self.facts
+        used = budget.share(request, facts)
+        if used is None or used < budget.WARN_AT:
+            return
+        facts.budget = budget.words(request, facts)
+        if not self._told_budget:
+            self._told_budget = True
+            self.warn(f"Most of its budget was used: {facts.budget}.")
+            self.note("budget", used=facts.budget, stops=used >= 1)
+        if used >= 1 and not self.driver.over:
+            self.stop("budget")
 
     # ---- the end ----
 
@@ -291,6 +322,7 @@ class Supervisor:
         take_review(self.record)
         if self._reader is not None and self._reader.bad_lines:
             self.warn(f"{self._reader.bad_lines} lines of the rollout could not be read.")
+        self._committer.commit()
         facts.waiting, facts.waiting_flags = [], []
         facts.stderr_bytes = self.outputs.stderr_bytes
         facts.last_stderr = telling_stderr_line(self.outputs.stderr_tail())
@@ -343,6 +375,7 @@ class Supervisor:
 
     def _save(self) -> None:
         self._next_save = time.monotonic() + _SAVE_EVERY_S
+        self._committer.at_turn_end()
         try:
             self.store.save(self.record)
             self._dirty = False

@@ -18,6 +18,7 @@ import typer
 
 from codex_agent.cli.common import Json, duration, resolve_all, store
 from codex_agent.errors import UsageError
+from codex_agent.worktrees import TreeOptions
 
 if TYPE_CHECKING:
     from codex_agent.starting import StartOptions
@@ -125,6 +126,14 @@ class Options:
         str | None,
         typer.Option("--max-time", metavar="DURATION", help="End it after so long in all [default: never]."),
     ] = None
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            metavar="TOKENS|USD",
+            help="End it when it has used so many tokens (500k, 2M) or dollars (5usd), sub-agents included.",
+        ),
+    ] = None
     wait: Annotated[
         bool,
         typer.Option(
@@ -157,6 +166,38 @@ class Options:
             help="Begin when fewer than N agents are at work; 0: at once [default: 0, or queue.max_parallel].",
         ),
     ] = None
+    worktree: Annotated[
+        str | None,
+        typer.Option(
+            "--worktree",
+            metavar="[BRANCH]",
+            help="Give it a git worktree of its own, on this branch [default: codex-agent/NAME, a new one].",
+        ),
+    ] = None
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="REF", help="Where a new worktree begins [default: HEAD].")
+    ] = None
+    setup: Annotated[
+        str | None,
+        typer.Option(
+            "--setup",
+            metavar="CMD",
+            help="Run this (without a shell) in the new worktree first; if it fails, nothing is started "
+            "[default: worktree.setup].",
+        ),
+    ] = None
+    allow_commits: Annotated[
+        bool,
+        typer.Option(
+            "--allow-commits",
+            help="Let the agent write git's own folders. Hooks and settings that it puts there run outside its "
+            "sandbox, at the next git command.",
+        ),
+    ] = False
+    commit: Annotated[
+        bool,
+        typer.Option("--commit", help="Commit its changes for it when a turn or the job ends (with a worktree)."),
+    ] = False
     no_overlap_check: Annotated[
         bool, typer.Option("--no-overlap-check", help="Say nothing of other agents at work in the same tree.")
     ] = False
@@ -243,7 +284,9 @@ def start_options(options: Options) -> StartOptions:
         after=resolve_all(store(), options.after or []),
         after_any=resolve_all(store(), options.after_any or []),
         max_parallel=options.max_parallel,
+        budget=options.budget,
         overlap_check=not options.no_overlap_check,
+        tree=TreeOptions(options.worktree, options.base, options.setup, options.allow_commits, options.commit),
     )
 
 
