@@ -661,10 +661,11 @@ def test_every_command_that_prints_has_json(cli: Cli) -> None:
         "config",
         "gate",
         "mcp",
+        "worktree",
     }
     documented = {name.split(" --")[0].split(" (")[0] for name in schema.COMMANDS}
     # What `gate run` prints is the command's own, and what `mcp` does is the protocol's.
-    assert documented == set(found) - {"agents-md", "config", "demo", "gate", "gate run", "mcp"}
+    assert documented == set(found) - {"agents-md", "config", "demo", "gate", "gate run", "mcp", "worktree"}
     assert {name for name, options in found.items() if "--strip-ansi" in options} == {"capture", "output", "watch"}
 
 

@@ -30,6 +30,7 @@ FLOORS = {
         "answers",
         "calling",
         "cost",
+        "cost_answers",
         "decoding",
         "diagnosis_answers",
         "errors",
@@ -44,6 +45,8 @@ FLOORS = {
         "thread_answers",
         "tokens",
         "tracked",
+        "tree_answers",
+        "turns",
         "work_answers",
     },
     # one outside thing each; they never import each other
@@ -68,6 +71,7 @@ FLOORS = {
     # the rules, the processes in the pane, the verbs
     2: {
         "arrival",
+        "budget",
         "calls",
         "cause_words",
         "causes",
@@ -90,6 +94,7 @@ FLOORS = {
         "masking",
         "noting",
         "notify",
+        "offspring",
         "outputs",
         "pane_process",
         "pulse",
@@ -109,12 +114,14 @@ FLOORS = {
         "threads",
         "tracking",
         "verdict",
+        "worktrees",
     },
     # rooms, one per capability; they never import each other
     3: {
         "bug_report",
         "changes",
         "agents_md",
+        "costing",
         "demo",
         "diagnosis_text",
         "doctor",

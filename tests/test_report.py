@@ -100,9 +100,9 @@ def test_one_agent_from_the_prompt_to_the_commit(where: Place) -> None:
         ("add", str(where.repo / GOOD), None),
     ]
     assert report["tokens"]["output"] > 0
-    assert report["cost_usd"] is None
+    assert report["cost_usd"] > 0
     text = where.cli("report", job_id).ok().out
-    assert "- cost: unknown" in text
+    assert "- cost: $" in text
     assert "- **failed** (by its output, 1 failed)" in text
     assert f"- {made[:12]} ``add `a` test``, `A Tester`" in text
     assert text.index("## Evidence") < text.index("## Claimed by the agent") < text.index("All 12 tests pass.")
@@ -179,7 +179,8 @@ def test_later_messages_and_turns_that_failed(where: Place, others: Outside) -> 
 
 
 def test_an_archived_thread_and_what_it_cost(where: Place, others: Outside) -> None:
-    thread = others.archived(others.exec(Step.command("true"), Step.message("Put me away.")))
+    steps = (Step.command("true"), Step.message("Put me away."))
+    thread = others.archived(others.exec(*steps, words=("-m", "no-price")))
     (report,) = told(where, thread.id)
     assert report["claim"] == "Put me away." and "/archived_sessions/" in report["rollout"]
     assert report["cost_usd"] is None

@@ -70,6 +70,7 @@ def test_every_key_takes_its_own_default_from_file_and_environment(
         "tmux_socket": "mine",
         "codex": "/bin/codex",
         "mcp.wait_s": 5.0,
+        "worktree.folder": "/trees",
     }
     value = key.default if key.default is not None else sample.get(key.name, "notify-send 'all done'")
     text = str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,6 +11,14 @@ from codex_agent import codex
 from codex_agent.model import LISTEN, THREAD, Request
 
 
+def set_argv(request: Request, found: codex.Codex, environ: Mapping[str, str]) -> None:
+    """Puts Codex's command lines into the request."""
+    if request.mode == "interactive":
+        request.argv, request.viewer_argv = interactive_argv(request, found, environ)
+    else:
+        request.argv = exec_argv(request, found)
+
+
 def exec_argv(request: Request, found: codex.Codex) -> list[str]:
     """The command line of an agent that does its task and ends."""
     argv = codex.exec_argv(found, exec_options(request))
@@ -40,7 +48,7 @@ def exec_options(request: Request) -> codex.ExecOptions:
 def _writable(request: Request) -> list[str]:
     """The folders that the sandbox leaves open, ours for the wrappers' notes among them."""
     notes = [request.track] if request.track is not None and request.sandbox == "workspace-write" else []
-    return request.add_dirs + notes
+    return [*request.add_dirs, *request.git_folders, *notes]
 
 
 def interactive_argv(

@@ -23,11 +23,14 @@ from codex_agent.model import (
     Resume,
     ReviewKind,
     ReviewTarget,
+    SetUp,
+    Spent,
     Tokens,
     Turn,
     TurnMark,
     Waiting,
     WaitKind,
+    Worktree,
 )
 from codex_agent.tracked import Committed, PullRequest, PullSeenBy, PullStatus, Work
 
@@ -46,8 +49,16 @@ _NESTED = {
     "review": ReviewTarget,
     "work": Work,
     "pull_request": PullRequest,
+    "worktree": Worktree,
+    "setup": SetUp,
 }
-_NESTED_LISTS = {"waiting": Waiting, "questions": Question, "commits": Committed}
+_NESTED_LISTS = {
+    "waiting": Waiting,
+    "questions": Question,
+    "commits": Committed,
+    "spent": Spent,
+    "agents_spent": Spent,
+}
 
 _NONE = type(None)
 # What each annotation of the recorded dataclasses allows in JSON. A new kind of field fails here at once.

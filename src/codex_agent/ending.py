@@ -11,13 +11,17 @@ import os
 import shutil
 import signal
 import time
+from typing import TYPE_CHECKING
 
 from codex_agent import jobs, kernel
-from codex_agent.errors import BadState, CodexAgentError, JobNotFound, StoreUnwritable
-from codex_agent.model import TERMINAL, Job, Process
+from codex_agent.errors import BadState, CodexAgentError, GitFailed, JobNotFound, StoreUnwritable
+from codex_agent.model import TERMINAL, Job, Problem, Process
 from codex_agent.store import Store, is_id
 from codex_agent.tracking import wrappers
 from codex_agent.verdict import seconds
+
+if TYPE_CHECKING:
+    from codex_agent.worktrees.looking import Seen
 
 # The ladder and the sweep take 14 s at the very worst; a supervisor that is stopped (SIGSTOP) never answers.
 _PATIENCE_S = 15.0
@@ -65,8 +69,12 @@ def _supervisor(store: Store, job_id: str) -> Process | None:
         time.sleep(0.02)
 
 
-def delete(store: Store, job_id: str) -> None:
-    """Removes an ended job's files. Raises BadState if it runs; a record that cannot be read stays."""
+def delete(store: Store, job_id: str, trees: _Worktrees | None = None) -> None:
+    """Removes an ended job's files, and the worktree that no other job has.
+
+    Raises BadState if it runs, WorkAtRisk if work would be lost with its worktree. A record that cannot be read
+    stays.
+    """
     job = jobs.view(store, job_id)
     if job.status not in TERMINAL:
         raise BadState(
@@ -76,6 +84,7 @@ def delete(store: Store, job_id: str) -> None:
             status=job.status,
         )
     store.wait_dead(job_id)  # its supervisor may be about to write its last line of events
+    (trees or _Worktrees(store)).remove(job_id)
     with store.settling():
         if store.load(job_id).facts.ended_at is None:
             raise BadState(f"Job {job_id} runs again.", "It was reopened at this moment.", id=job_id)
@@ -84,10 +93,28 @@ def delete(store: Store, job_id: str) -> None:
         wrappers.forget(store.home, track)
 
 
-def clean(store: Store, *, older_than_s: float, dry_run: bool) -> list[Job]:
-    """Removes the jobs that ended longer ago than that; returns them, oldest first.
+class _Worktrees:
+    """The worktrees of jobs that are about to be deleted; most jobs have none."""
 
-    Also removes the temporary files of writers that died. Records that cannot be read are left.
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._seen: Seen | None = None
+
+    def remove(self, job_id: str, *, dry_run: bool = False) -> None:
+        """Removes the job's, if no other job has it. Raises if work would be lost."""
+        record = self._store.load(job_id)
+        if record.request.worktree is not None:
+            from codex_agent.worktrees import looking, removing
+
+            self._seen = self._seen or looking.Seen.of(self._store)
+            removing.with_job(self._store, record, self._seen, dry_run=dry_run)
+
+
+def clean(store: Store, *, older_than_s: float, dry_run: bool) -> tuple[list[Job], list[Problem]]:
+    """Removes the jobs that ended longer ago than that: them, oldest first, and those that were kept, and why.
+
+    A job is kept while there is work in its worktree that is nowhere else. Also removes the temporary files of
+    writers that died. Records that cannot be read are left.
     """
     now = time.time()
     old = [
@@ -96,17 +123,24 @@ def clean(store: Store, *, older_than_s: float, dry_run: bool) -> list[Job]:
         if job.status in TERMINAL and job.completed_at and now - seconds(job.completed_at) >= older_than_s
     ]
     old.sort(key=lambda job: job.completed_at or "")
-    if dry_run:
-        return old
-    removed = []
+    removed: list[Job] = []
+    kept: list[Problem] = []
+    trees = _Worktrees(store)
     for job in old:
         try:
-            delete(store, job.id)
+            if dry_run:
+                trees.remove(job.id, dry_run=True)
+            else:
+                delete(store, job.id, trees)
         except JobNotFound:
             continue  # another clean was faster
+        except (BadState, GitFailed) as error:
+            kept.append(Problem(job.id, None, error.code, f"{error.message} {error.hint or ''}".strip()))
+            continue
         removed.append(job)
-    _sweep_leftovers(store, now - older_than_s)
-    return removed
+    if not dry_run:
+        _sweep_leftovers(store, now - older_than_s)
+    return removed, kept
 
 
 def _sweep_leftovers(store: Store, before: float) -> None:

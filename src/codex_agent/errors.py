@@ -90,6 +90,18 @@ class BadState(CodexAgentError):
     exit_code = EXIT_BAD_STATE
 
 
+class WorkAtRisk(BadState):
+    """An agent's work would be lost: it is not committed, or its commits are nowhere else."""
+
+    code = "work_at_risk"
+
+
+class MergeConflict(CodexAgentError):
+    """What an agent did and what its target has become do not go together; nothing was changed."""
+
+    code = "merge_conflict"
+
+
 class RecordUnreadable(CodexAgentError):
     """A job record exists and cannot be read; it is left exactly as it is."""
 

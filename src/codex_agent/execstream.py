@@ -98,6 +98,7 @@ def _take_usage(facts: Facts, usage: Any) -> None:
         cached_input=_count(usage, "cached_input_tokens"),
         output=_count(usage, "output_tokens"),
         reasoning=_count(usage, "reasoning_output_tokens"),
+        cache_write=_count(usage, "cache_write_input_tokens"),
     )
     counted.total = counted.input + counted.output
     if counted.total and facts.tokens is None:

@@ -13,8 +13,17 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+from codex_agent.tokens import Spent as Spent
+from codex_agent.tokens import Tokens as Tokens
 from codex_agent.tokens import doc as doc
 from codex_agent.tracked import PullRequest, Work
+from codex_agent.tracked import SetUp as SetUp
+from codex_agent.tracked import Worktree as Worktree
+from codex_agent.turns import CurrentTurn as CurrentTurn
+from codex_agent.turns import LastTurn as LastTurn
+from codex_agent.turns import Turn as Turn
+from codex_agent.turns import TurnMark as TurnMark
+from codex_agent.turns import TurnStatus as TurnStatus
 
 RECORD_VERSION = 1
 
@@ -34,8 +43,6 @@ TurnState = Literal[
 Mode = Literal["exec", "interactive"]
 # How Codex is driven: `codex exec`; a private app-server with the TUI attached; the bare TUI.
 Driver = Literal["exec", "channel", "plain"]
-TurnMark = Literal["open", "completed", "failed", "aborted"]
-TurnStatus = Literal["completed", "failed", "interrupted"]
 QueueKind = Literal["after", "gate", "condition", "parallel"]
 ReviewKind = Literal["uncommitted", "base", "commit", "custom"]
 # What told last that Codex did something.
@@ -63,21 +70,6 @@ def stamp(at: float | None = None) -> str:
     at = time.time() if at is None else at
     whole = int(at)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((at - whole) * 1000):03d}Z"
-
-
-@dataclass(slots=True)
-class Tokens:
-    """What the thread has used so far. Totals of the whole thread, as Codex counts them."""
-
-    input: int = doc("Input tokens of the thread, cached ones included.", default=0)
-    cached_input: int = doc("The part of `input` that came from the cache.", default=0)
-    output: int = doc("Output tokens, reasoning included.", default=0)
-    reasoning: int = doc("The part of `output` spent on reasoning.", default=0)
-    total: int = doc("Input plus output.", default=0)
-    context_window: int | None = doc("The model's context window; null until Codex tells.", default=None)
-    context_used_pct: float | None = doc(
-        "The last request's tokens against the window: what is in the context now. 0 to 100.", default=None
-    )
 
 
 @dataclass(slots=True)
@@ -110,26 +102,6 @@ class Waiting:
     reason: str | None = doc("What the agent gives as reason, or what is asked.", default=None)
     files: list[str] = doc("The files it wants to change, absolute.", default_factory=list)
     questions: list[Question] = doc("What it asks; empty for approvals.", default_factory=list)
-
-
-@dataclass(slots=True)
-class CurrentTurn:
-    """The turn that runs."""
-
-    id: str | None = doc("Codex's id of it; null until Codex tells.")
-    started_at: str | None = doc("When it started.")
-
-
-@dataclass(slots=True)
-class LastTurn:
-    """The last turn that has ended."""
-
-    id: str | None = doc("Codex's id of it.")
-    status: TurnStatus = doc("completed, failed or interrupted.")
-    started_at: str | None = doc("When it started.")
-    ended_at: str | None = doc("When it ended.")
-    duration_ms: int | None = doc("How long it took, as Codex counts; else between the two times.")
-    error: str | None = doc("Codex's words, if it failed.")
 
 
 @dataclass(slots=True)
@@ -173,7 +145,7 @@ class Failure:
 
     reason: str = doc(
         "Machine-readable: exit_code, signal, killed, closed, interrupted, timeout_inactivity, timeout_total, "
-        "channel_lost, dependency, spawn_failed, "
+        "budget, channel_lost, dependency, spawn_failed, "
         "auth, usage_limit, rate_limit, quota, context_window, model_error, model_unknown, "
         "overloaded, network, bad_request, bad_config, not_a_repo, input_too_large, sandbox, no_turn, "
         "turn_aborted, unknown."
@@ -214,6 +186,8 @@ class Job:
     parent_session: str | None = doc("What `--parent-session` said.")
     resume: Resume | None = doc("The thread it went on with, or forked; null if it began its own.")
     review: ReviewTarget | None = doc("What it reviews; null if it is no review.")
+    worktree: Worktree | None = doc("The git worktree it has, of its own or an earlier job's; null without one.")
+    committed: list[str] = doc("Commits that were made of its work for it (`--commit`), oldest first.")
     thread_id: str | None = doc("Codex's id of the thread; null until Codex reports it.")
     rollout: str | None = doc("The thread's rollout file, absolute; null until it is there.")
     git: Work | None = doc("Where its work tree stands in git; null outside of any.")
@@ -228,6 +202,14 @@ class Job:
     elapsed_ms: int = doc("From `started_at` (else `created_at`) to the end, or to now.")
     last_activity_at: str | None = doc("When Codex last did something; reconnecting does not count.")
     tokens: Tokens | None = doc("Null until Codex has counted any.")
+    cost_usd: float | None = doc(
+        "What this job has cost in US dollars, with its sub-agents, by the prices it was started with; null if a "
+        "price is unknown or nothing was counted."
+    )
+    agents_cost_usd: float | None = doc("The part of that which its sub-agents have cost.")
+    unpriced: list[str] = doc("Models it used whose price is unknown.")
+    budget_tokens: int | None = doc("The tokens it may use, if it has such a budget.")
+    budget_usd: float | None = doc("The US dollars it may cost, if it has such a budget.")
     files_modified: list[str] = doc("Every path changed through Codex, in order, relative to `cwd` when inside.")
     last_message: str | None = doc("The agent's last message, whole.")
     summary: str | None = doc("The first 500 characters of it.")
@@ -288,12 +270,19 @@ class Request:
     resume: Resume | None = doc("The thread to go on with.", default=None)
     review: ReviewTarget | None = doc("What to review.", default=None)
     thread_source: str | None = doc("What Codex is to write down as the thread's source.", default=None)
+    worktree: Worktree | None = doc("The git worktree it works in.", default=None)
+    allow_commits: bool = doc("Whether the agent may write git's own folders.", default=False)
+    git_folders: list[str] = doc("Those folders, absolute.", default_factory=list)
+    commit: bool = doc("Whether its work is committed when a turn or the job ends.", default=False)
     gates: list[str] = doc("Gates of which it holds a slot while it runs, sorted.", default_factory=list)
     after: list[str] = doc("Jobs that must have completed before it begins.", default_factory=list)
     after_any: list[str] = doc("Jobs that must have ended, in whatever way.", default_factory=list)
     max_parallel: int | None = doc(
         "It begins when fewer agents than this are at work; null: as the setting says.", default=None
     )
+    budget_tokens: int | None = doc("The job is stopped once it has used so many tokens.", default=None)
+    budget_usd: float | None = doc("The job is stopped once it has cost so many US dollars.", default=None)
+    prices: list[str] = doc("The setting `prices` when it was started.", default_factory=list)
     argv: list[str] = doc(
         "Codex's exact command line; the prompt goes in on stdin (exec) or through the channel.",
         default_factory=list,
@@ -309,22 +298,6 @@ class Process:
 
     pid: int = doc("Process id.")
     start_ticks: int = doc("Its start time in kernel clock ticks since boot (0 where unknown).")
-
-
-@dataclass(slots=True)
-class Turn:
-    """How the thread's last turn stands, as one witness (the stream or the rollout) tells it."""
-
-    state: TurnMark | None = doc("Null before the first turn.", default=None)
-    count: int = doc("Turns started.", default=0)
-    started_at: str | None = doc("When the last one started.", default=None)
-    ended_at: str | None = doc("When it ended.", default=None)
-    error: str | None = doc("Codex's own words for what failed it.", default=None)
-    error_info: str | None = doc(
-        "Codex's error kind from the rollout (`codex_error_info`), flattened.", default=None
-    )
-    id: str | None = doc("Codex's id of it.", default=None)
-    duration_ms: int | None = doc("How long it took, as Codex counts.", default=None)
 
 
 @dataclass(slots=True)
@@ -359,19 +332,24 @@ class Facts:
     last_activity_at: str | None = doc("Last event that was work.", default=None)
     last_activity_by: Activity | None = doc("What told of it.", default=None)
     tokens: Tokens | None = doc("Thread totals.", default=None)
+    spent: list[Spent] = doc("What the job's own thread has used in this job.", default_factory=list)
+    agents_spent: list[Spent] = doc("What its sub-agents have used.", default_factory=list)
+    agents: int = doc("How many sub-agents those are.", default=0)
+    budget: str | None = doc("What was used of the budget when that became much.", default=None)
     files: list[str] = doc("Absolute paths changed, in order, each once.", default_factory=list)
     last_message: str | None = doc("The agent's last message, whole.", default=None)
     spoke_in: str | None = doc("The turn in which it said that, as the channel tells.", default=None)
     work: Work | None = doc("Where its work tree stands in git.", default=None)
     branches_made: list[str] = doc("Branches that were made through the wrapper.", default_factory=list)
     pull_request: PullRequest | None = doc("The last pull request.", default=None)
+    committed: list[str] = doc("Commits made of its work for it, oldest first.", default_factory=list)
     exit_code: int | None = doc("Codex's exit status.", default=None)
     exit_signal: int | None = doc("The signal that ended Codex.", default=None)
     exited_at: str | None = doc("When Codex was reaped.", default=None)
     last_stderr: str | None = doc("Last telling stderr line.", default=None)
     stop_reason: str | None = doc(
-        "Why the supervisor ended Codex: killed, closed, interrupted, timeout_inactivity, timeout_total, exit, "
-        "idle, left, channel_lost, dependency, spawn_failed.",
+        "Why the supervisor ended Codex: killed, closed, interrupted, timeout_inactivity, timeout_total, "
+        "budget, exit, idle, left, channel_lost, dependency, spawn_failed.",
         default=None,
     )
     lost: str | None = doc("The supervisor died first: `supervisor`, `reboot`, `start` or `queue`.", default=None)

@@ -19,7 +19,8 @@ from codex_agent.store import Store
 from codex_agent.thread_answers import ThreadRow
 from codex_agent.threads.listing import Wanted, listing
 from codex_agent.threads.memory import read
-from codex_agent.work_answers import OverlapList, SharedFile, Sharer, Tree
+from codex_agent.work_answers import Apart, ApartFile, OverlapList, SharedFile, Sharer, Tree
+from codex_agent.worktrees import apart
 
 # Where the system does not tell who has a thread loaded, one with an open turn counts for so long after its last
 # record: longer than a model thinks, mostly.
@@ -36,7 +37,19 @@ def overlaps(store: Store, codex_home: str, *, ended: bool = False, now: float |
     left = _left_behind(store, living, dirty) if ended else []
     trees = [_tree(shared, dirty) for shared in sharing.shared([*living, *left])]
     trees.sort(key=lambda tree: (not tree.shared_files, tree.path))
-    return OverlapList(stamp(now), trees, len(living), notes)
+    return OverlapList(stamp(now), _apart(store, living, ended, notes), trees, len(living), notes)
+
+
+def _apart(store: Store, living: list[Agent], ended: bool, notes: list[str]) -> list[Apart]:
+    """What meets only when it is merged; ``ended``: also what jobs left in their worktrees."""
+    found = []
+    for met in apart.apart(store, [*living, *(apart.left(store, living) if ended else [])]):
+        notes += met.trouble
+        agents = [
+            _sharer(one, len([path for path, by in met.files.items() if one.id in by])) for one in met.agents
+        ]
+        found.append(Apart(met.repository, agents, [ApartFile(path, by) for path, by in met.files.items()]))
+    return found
 
 
 class _Dirty:
@@ -123,6 +136,21 @@ def _left_behind(store: Store, living: Iterable[Agent], dirty: _Dirty) -> list[A
     return list(found.values())
 
 
+def _sharer(agent: Agent, files: int) -> Sharer:
+    return Sharer(
+        id=agent.id,
+        job_id=agent.job_id,
+        thread_id=agent.thread_id,
+        name=agent.name,
+        state=agent.state,
+        source=agent.source,
+        cwd=agent.folders[0],
+        sandbox=agent.sandbox,
+        may_write=agent.may_write,
+        files=files,
+    )
+
+
 def _tree(shared: sharing.Shared, dirty: _Dirty) -> Tree:
     by: dict[str, list[str]] = {}
     sharers = []
@@ -131,20 +159,7 @@ def _tree(shared: sharing.Shared, dirty: _Dirty) -> Tree:
         files = {path for path in map(os.path.realpath, agent.files) if sharing.within(path, shared.path)}
         for path in files:
             by.setdefault(path, []).append(agent.id)
-        sharers.append(
-            Sharer(
-                id=agent.id,
-                job_id=agent.job_id,
-                thread_id=agent.thread_id,
-                name=agent.name,
-                state=agent.state,
-                source=agent.source,
-                cwd=agent.folders[0],
-                sandbox=agent.sandbox,
-                may_write=agent.may_write,
-                files=len(files),
-            )
-        )
+        sharers.append(_sharer(agent, len(files)))
     both = {path: ids for path, ids in sorted(by.items()) if len(ids) > 1}
     changed = dirty(shared.path) if both and shared.git else None
     return Tree(

@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from codex_agent.execstream import objects
-from codex_agent.model import Facts
+from codex_agent.model import Facts, Request
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _CYAN, _OFF = (
     "\x1b[1m",
@@ -44,6 +44,13 @@ def span(ms: int) -> str:
     if seconds < 86400:
         return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"
     return f"{seconds // 86400}d{seconds % 86400 // 3600}h"
+
+
+def shown_prompt(request: Request) -> str | None:
+    """The prompt's beginning; the channel tells all of it, as the first thing somebody said."""
+    if request.mode == "interactive":
+        return None
+    return request.prompt_head + ("..." if request.prompt_chars > len(request.prompt_head) else "")
 
 
 def opening(job_id: str, name: str | None, version: str | None, sandbox: str, cwd: str, prompt: str | None) -> str:

@@ -11,8 +11,8 @@ import copy
 import os
 from collections.abc import Mapping
 
-from codex_agent import arrival, codex, mailbox, tmux
-from codex_agent.command_lines import exec_argv, interactive_argv
+from codex_agent import arrival, budget, codex, mailbox, tmux
+from codex_agent.command_lines import set_argv
 from codex_agent.drivers.base import Message
 from codex_agent.errors import BadState, StoreUnwritable
 from codex_agent.launching import launch
@@ -88,6 +88,12 @@ def _check(store: Store, record: Record, found: codex.Codex) -> None:
     taken = live_job(store, record.facts.thread_id, but=record.id)
     if taken is not None:
         raise thread_taken(taken)
+    if (budget.share(record.request, record.facts) or 0) >= 1:
+        raise BadState(
+            f"The budget of job {record.id} is used up: {budget.words(record.request, record.facts)}.",
+            f"codex-agent resume {record.id} goes on with its thread, with another --budget or none.",
+            id=record.id,
+        )
     if not os.path.isdir(record.request.cwd):
         raise BadState(
             f"The folder of job {record.id} is gone: {record.request.cwd}", "Start a new one.", id=record.id
@@ -104,10 +110,7 @@ def _begin_anew(record: Record, found: codex.Codex, environ: Mapping[str, str]) 
     """The record of a job that is about to run again; what it has done so far stays in it."""
     request, facts, fresh = record.request, record.facts, Facts()
     request.codex_version = found.version
-    if request.mode == "interactive":
-        request.argv, request.viewer_argv = interactive_argv(request, found, environ)
-    else:
-        request.argv = exec_argv(request, found)
+    set_argv(request, found, environ)
     if facts.turn.state is not None:
         if request.mode == "exec":
             facts.turn.id = facts.turn.id or facts.rollout_turn.id  # the event stream gives turns no ids

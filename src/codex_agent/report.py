@@ -16,7 +16,7 @@ from time import time
 
 from codex_agent import git, jobs, testruns
 from codex_agent.answers import Changed, Entry, FileChanged, Marked, Ran, Said
-from codex_agent.cost import cost_usd
+from codex_agent.cost import bill
 from codex_agent.errors import AmbiguousId, CodexAgentError, JobNotFound, ThreadNotFound
 from codex_agent.model import TERMINAL, Job, stamp
 from codex_agent.notes import NoteBook
@@ -28,6 +28,7 @@ from codex_agent.threads.family import sub_agents
 from codex_agent.threads.memory import read
 from codex_agent.threads.owner import Owners, Unknown
 from codex_agent.threads.refs import Ref, resolve
+from codex_agent.threads.spending import agents_of
 from codex_agent.threads.state import judge
 from codex_agent.verdict import seconds
 from codex_agent.work_answers import (
@@ -90,6 +91,7 @@ def _report_now(store: Store, codex_home: str, word: str, prices: Sequence[str])
     owners = Owners(ref.codex_home)
     loaded = _loaded(owners, ref)
     work = _Work(ref.thread_id, ref.rollout)
+    spent = [*state.spent, *(agents_of(store, ref.codex_home, ref.thread_id) or ())]
     mistakes, notes = _noted(store, ref.thread_id, ref.job_id)
     started = head.created_at or (work.turns[0].started_at if work.turns else None)
     return Report(
@@ -120,7 +122,7 @@ def _report_now(store: Store, codex_home: str, word: str, prices: Sequence[str])
         tests=list(work.tests),
         files=work.files(),
         tokens=state.tokens,
-        cost_usd=cost_usd(state.by_model, prices),
+        cost_usd=bill(spent, prices).total if spent else None,
         sub_agents=[one.id for one in sub_agents(ref.codex_home, ref.thread_id, owners)],
         mistakes=mistakes,
         notes=notes,

@@ -147,7 +147,8 @@ def _differences(planned: Plan, state: RolloutState) -> list[str]:
             f"The thread's last turn ran with the model {state.model}, this one runs with {request.model}."
         )
     if state.cwd is not None and os.path.realpath(state.cwd) != request.cwd:
-        found.append(f"The thread's last turn was at work in {state.cwd}, this one is in {request.cwd}.")
+        here = "a new worktree" if planned.new_tree else request.cwd
+        found.append(f"The thread's last turn was at work in {state.cwd}, this one is in {here}.")
     return found
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from codex_agent import (
     answers,
+    cost_answers,
     diagnosis_answers,
     gate_answers,
     mcp_answers,
@@ -21,6 +22,7 @@ from codex_agent import (
     review_answers,
     thread_answers,
     tracked,
+    tree_answers,
     work_answers,
 )
 
@@ -65,7 +67,16 @@ COMMANDS: dict[str, type[Any]] = {
     "thread --transcript": answers.Transcript,
     "monitor": monitor_answers.MonitorEvent,
     "monitor (last line)": monitor_answers.MonitorEnd,
+    "cost": cost_answers.CostReport,
     "overlap": work_answers.OverlapList,
+    "diff": tree_answers.Diff,
+    "diff --stat": tree_answers.Diff,
+    "commits": tree_answers.CommitList,
+    "merge": tree_answers.Merged,
+    "apply": tree_answers.Applied,
+    "worktree list": tree_answers.WorktreeList,
+    "worktree remove": tree_answers.WorktreesRemoved,
+    "worktree prune": tree_answers.WorktreesRemoved,
     "note": work_answers.Notes,
     "note --list": work_answers.Notes,
     "report": work_answers.ReportList,
@@ -118,6 +129,8 @@ CLASSES: tuple[type[Any], ...] = (
     tracked.Committed,
     tracked.PullRequest,
     model.ReviewTarget,
+    model.Worktree,
+    model.SetUp,
     model.Tokens,
     model.Failure,
     model.Problem,
@@ -151,6 +164,9 @@ CLASSES: tuple[type[Any], ...] = (
     thread_answers.Goal,
     thread_answers.Narration,
     thread_answers.SubAgent,
+    cost_answers.CostReport,
+    cost_answers.CostRow,
+    cost_answers.RateLimit,
     monitor_answers.MonitorEvent,
     monitor_answers.MonitorEnd,
     monitor_answers.MonitoredThread,
@@ -160,6 +176,18 @@ CLASSES: tuple[type[Any], ...] = (
     work_answers.Tree,
     work_answers.Sharer,
     work_answers.SharedFile,
+    work_answers.Apart,
+    work_answers.ApartFile,
+    tree_answers.Diff,
+    tree_answers.DiffFile,
+    tree_answers.CommitList,
+    work_answers.Commit,
+    tree_answers.Merged,
+    tree_answers.Applied,
+    tree_answers.WorktreeList,
+    tree_answers.WorktreeRow,
+    tree_answers.WorktreesRemoved,
+    tree_answers.WorktreeKept,
     work_answers.Notes,
     work_answers.Note,
     work_answers.ReportList,
@@ -206,7 +234,7 @@ CLASSES: tuple[type[Any], ...] = (
     answers.Setting,
     answers.ConfigPath,
 )
-ON_DISK: tuple[type[Any], ...] = (model.Record, model.Request, model.Facts, model.Turn, model.Process)
+ON_DISK: tuple[type[Any], ...] = (model.Record, model.Request, model.Facts, model.Spent, model.Turn, model.Process)
 
 
 def schema(kind: type[Any]) -> dict[str, Any]:

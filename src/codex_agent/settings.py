@@ -51,7 +51,7 @@ OTHER_VARIABLES = frozenset(
     VARIABLE_PREFIX + word
     for word in (
         *("HOME", "JOB_ID", "MARK", "STATUS", "ERROR", "SERVER", "NAME", "ISSUE", "PROJECT"),
-        *("NOTES", "WRAPPERS", "BASH_ENV"),
+        *("NOTES", "WRAPPERS", "BASH_ENV", "WORKTREE", "BRANCH", "SOURCE"),
     )
 )
 TEST_VARIABLES = VARIABLE_PREFIX + "TEST_"

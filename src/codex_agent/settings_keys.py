@@ -129,6 +129,21 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class WorktreeSettings:
+    """The worktrees of jobs (`start --worktree`)."""
+
+    folder: str | None = _key(str, "an absolute path (or one that starts with ~/)", is_path, None,
+        "Where they are made, as REPOSITORY/NAME; not set: `worktrees` in our own folder.")
+    setup: str | None = _key(str, "a command line with its quotes closed", _is_command, None,
+        "A command that makes a new one ready, run in it, split into words and without a shell.", flag="--setup")
+    setup_min: float = _key(float, _MINUTES, _up_to(0, 1e6), 10.0,
+        "Minutes that command may take; 0: any number.")
+    include: tuple[str, ...] = _key(
+        tuple, "patterns as in .gitignore", lambda words: all(map(_is_plain, words)), (),
+        "Files that git ignores to copy into a new one, besides those that `.worktreeinclude` names.")
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """What `gate check` calls busy."""
 
@@ -243,9 +258,11 @@ class Settings:
         "Command to run when a job has ended, split into words as a shell would and run without one.",
         flag="--notify-on-complete")
     prices: tuple[str, ...] = _key(
-        tuple, "entries MODEL=INPUT,CACHED,OUTPUT, each in US dollars a million tokens", _are_prices, (),
-        "What models cost; without its price, the cost of a thread is unknown.")
+        tuple, "entries MODEL=INPUT,CACHED,OUTPUT or MODEL=INPUT,CACHED,OUTPUT,WRITTEN, in US dollars a million",
+        _are_prices, (),
+        "What models cost, before the package's own prices (docs/cost.md).")
     queue: Queue = field(default_factory=Queue, metadata={"table": Queue})
+    worktree: WorktreeSettings = field(default_factory=WorktreeSettings, metadata={"table": WorktreeSettings})
     check: Check = field(default_factory=Check, metadata={"table": Check})
     mcp: Mcp = field(default_factory=Mcp, metadata={"table": Mcp})
     gates: Mapping[str, Gate] = field(default_factory=dict, metadata={"family": Gate})

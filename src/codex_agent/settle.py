@@ -14,9 +14,11 @@ from codex_agent import execstream, kernel, rollouts
 from codex_agent.errors import MissingProgram, StoreUnwritable
 from codex_agent.gates import slots
 from codex_agent.model import Facts, Record, stamp
+from codex_agent.offspring import Offspring
 from codex_agent.rollouts import RolloutState
 from codex_agent.rollouts.files import whole_bytes
 from codex_agent.store import Store
+from codex_agent.verdict import seconds
 
 
 def settle(store: Store, job_id: str, *, by: str) -> Record:
@@ -117,6 +119,19 @@ def _rollout(record: Record) -> None:
         facts.warnings.append(f"The rollout could not be read: {error}")
         return
     take_rollout(facts, reader.state)
+    family = offspring_of(record)
+    family.look(facts.thread_id, reader.fold.turns)
+    take_offspring(facts, family)
+
+
+def offspring_of(record: Record) -> Offspring:
+    """The job's sub-agents, of which nothing is read yet."""
+    return Offspring(record.request.codex_home, seconds(record.created_at))
+
+
+def take_offspring(facts: Facts, family: Offspring) -> None:
+    """Takes what sub-agents have used into the facts."""
+    facts.agents, facts.agents_spent = family.count, family.spent()
 
 
 def mark_beginning(record: Record) -> None:
@@ -139,7 +154,7 @@ def open_rollout(facts: Facts, path: str) -> rollouts.Reader:
     if facts.rollout_before and not path.endswith(".zst"):
         status = os.stat(path)
         if status.st_size >= facts.rollout_before:
-            reader.go_on((status.st_dev, status.st_ino), facts.rollout_before, 0, 0)
+            reader.begin_at((status.st_dev, status.st_ino), facts.rollout_before)
     return reader
 
 
@@ -148,6 +163,7 @@ def take_rollout(facts: Facts, state: RolloutState) -> None:
     facts.model = state.model or facts.model
     facts.reasoning = state.reasoning or facts.reasoning
     facts.tokens = state.tokens or facts.tokens
+    facts.spent = list(state.spent)
     facts.last_message = facts.last_message or state.last_message
     for path in state.files:
         execstream.add_file(facts, path)

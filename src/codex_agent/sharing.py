@@ -165,7 +165,7 @@ def warnings(store: Store, record: Record) -> list[str]:
 def _warning(tree: Shared, writers: Sequence[Agent]) -> str:
     names = [_called(one) for one in writers[:_NAMED]]
     more = f" and {len(writers) - _NAMED} more" if len(writers) > _NAMED else ""
-    apart = "its own work tree (git worktree add)" if tree.git else "its own folder"
+    apart = "its own work tree (--worktree)" if tree.git else "its own folder"
     return (
         f"Also at work in {tree.path}, and may write there: {', '.join(names)}{more}. They see each other's "
         f"changes at once; give each {apart}, or -s read-only (codex-agent overlap; --no-overlap-check)."

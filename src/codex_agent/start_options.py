@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from codex_agent.model import Resume, ReviewTarget
+from codex_agent.worktrees import TreeOptions
 
 
 @dataclass(slots=True)
@@ -40,7 +41,9 @@ class StartOptions:
     after: list[str] = field(default_factory=list)
     after_any: list[str] = field(default_factory=list)
     max_parallel: int | None = None
+    budget: str | None = None
     overlap_check: bool = True
+    tree: TreeOptions = field(default_factory=TreeOptions)
     issue: str | None = None
     track: bool = True
     instructions: str | None = None

@@ -13,9 +13,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from codex_agent import codex, instructions, profiles, prompt, tmux
+from codex_agent import budget, codex, instructions, profiles, prompt, tmux
 from codex_agent.codex.home import codex_home
-from codex_agent.command_lines import exec_argv, exec_options, interactive_argv
+from codex_agent.command_lines import exec_options, set_argv
 from codex_agent.errors import BadState, MissingProgram, StoreUnwritable, UsageError
 from codex_agent.gates.lines import check_names
 from codex_agent.launching import launch
@@ -28,6 +28,7 @@ from codex_agent.model import (
     Record,
     Request,
     ReviewTarget,
+    Worktree,
     stamp,
 )
 from codex_agent.settings import Settings, cache_dir, home, override
@@ -43,6 +44,7 @@ from codex_agent.start_options import StartOptions
 from codex_agent.store import Store
 from codex_agent.tracking import wrappers
 from codex_agent.verdict import job_view
+from codex_agent.worktrees import beginning
 
 _GO_DOWN_S = 15.0
 _NAME_CHARS = 64
@@ -65,6 +67,8 @@ class Plan:
     """Whether no other live job may have its thread."""
     overlap_check: bool = False
     """Whether to look who else is at work in its tree."""
+    new_tree: bool = False
+    """Whether its worktree is still to be made."""
 
 
 def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) -> Plan:
@@ -119,13 +123,18 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
         after=options.after,
         after_any=options.after_any,
         max_parallel=options.max_parallel,
+        prices=list(settings.prices),
         codex_home=codex_home(environ),
     )
     raised = raise_reasoning(request)
     check_said_once(request)
+    if options.budget is not None:
+        request.budget_tokens, request.budget_usd = budget.parse(options.budget)
+        budget.check(request)
+    tree_notices = beginning.settle(request, options.tree, name, settings.worktree, environ)
     wanted = exec_options(request)
     codex.check_files(wanted)
-    if not options.interactive:
+    if not options.interactive and not options.tree.wants_new:
         codex.check_repository(wanted)
     found = codex.find(settings.codex, environ, cache_dir(environ))
     request.codex_version = found.version
@@ -139,15 +148,15 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
     if options.track and settings.track:
         request.track = wrappers.notes_folder(home(environ))
     if options.interactive:
-        _make_interactive(request, options, settings, found, environ)
-    else:
-        request.argv = exec_argv(request, found)
+        _make_interactive(request, options, settings, found)
+    set_argv(request, found, environ)
     return Plan(
         request,
         name,
         built,
         found,
         [
+            *tree_notices,
             *built.notices,
             *found.notes,
             *raised,
@@ -156,6 +165,7 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
             *not_there(notify, cwd, environ),
         ],
         overlap_check=options.overlap_check and settings.overlap_check,
+        new_tree=options.tree.wants_new,
     )
 
 
@@ -174,13 +184,7 @@ def _in_words(review: ReviewTarget | None) -> str:
     )
 
 
-def _make_interactive(
-    request: Request,
-    options: StartOptions,
-    settings: Settings,
-    found: codex.Codex,
-    environ: Mapping[str, str],
-) -> None:
+def _make_interactive(request: Request, options: StartOptions, settings: Settings, found: codex.Codex) -> None:
     """Completes the request for an agent that stays."""
     if options.output_schema is not None:
         raise UsageError("--output-schema is for agents that do their task and end.", "Leave one of them out.")
@@ -196,7 +200,6 @@ def _make_interactive(
     )
     idle_exit_s = settings.idle_grace_s if settings.idle_detection else 0.0
     request.idle_exit_s = idle_exit_s if options.idle_exit_s is None else options.idle_exit_s
-    request.argv, request.viewer_argv = interactive_argv(request, found, environ)
 
 
 def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str, str]) -> Job:
@@ -204,6 +207,7 @@ def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str,
     tmux.version(environ)
     store.prepare()
     job_id, lock = store.reserve()
+    made: Worktree | None = None
     try:
         store.write(job_id, ".prompt", planned.prompt.text.encode("utf-8", "surrogatepass"))
         record = Record(
@@ -216,15 +220,26 @@ def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str,
             request=planned.request,
             facts=replace(planned.facts, warnings=list(planned.notices)),
         )
+        if planned.new_tree:
+            beginning.name(record)
         _save_new(store, record, alone=planned.alone)
+        if planned.new_tree:
+            told = beginning.make(record, settings.worktree, environ)
+            made = record.request.worktree
+            record.facts.warnings += told
+            planned.notices += told
+            set_argv(record.request, planned.found, environ)
+            store.save(record)
         if planned.overlap_check:
             from codex_agent import sharing
 
             planned.notices += sharing.warn(store, record)
         launch(store, record, lock, planned.found, settings, environ)
-    except BaseException:
+    except BaseException as error:
         _undo(store, job_id, lock)
         wrappers.forget(store.home, planned.request.track)
+        if made is not None:
+            beginning.unmake(made, error)
         raise
     os.close(lock)
     return job_view(store.load(job_id), alive=True, now=time.time())

@@ -17,19 +17,28 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from codex_agent import drivers, handshake, kernel, rollouts
+from codex_agent import budget, drivers, handshake, kernel, rollouts
 from codex_agent.codex.failures import telling_stderr_line
 from codex_agent.desk import Desk
 from codex_agent.errors import CodexAgentError, StoreUnwritable
 from codex_agent.gates.lines import Line
-from codex_agent.model import Activity, Record, Request, stamp
+from codex_agent.model import Activity, Record, stamp
+from codex_agent.offspring import Offspring
 from codex_agent.outputs import Outputs
 from codex_agent.pulse import Pulse, note_exit
-from codex_agent.render import closing, opening
-from codex_agent.settle import mark_beginning, open_rollout, take_review, take_rollout
+from codex_agent.render import closing, opening, shown_prompt
+from codex_agent.settle import (
+    mark_beginning,
+    offspring_of,
+    open_rollout,
+    take_offspring,
+    take_review,
+    take_rollout,
+)
 from codex_agent.store import Store
 from codex_agent.tracking import work
 from codex_agent.verdict import job_view, judge
+from codex_agent.worktrees.committing import Committer
 
 _SAVE_EVERY_S = 0.25
 _ROLLOUT_SOON_S = 0.2  # after something Codex said: the rollout's line for it follows within that
@@ -61,11 +70,14 @@ class Supervisor:
         self._watched: dict[int, Ready] = {}
         self._reader: rollouts.Reader | None = None
         self._work = work.Watch(record, self.note)
+        self._family: Offspring | None = None
+        self._budget = budget.Watch(self)
         self._signals: list[int] = []
         now = time.monotonic()
         self._started = self._worked = now
         self._next_save = self._next_rollout = now
         self._dirty = self._begun = False
+        self._committer = Committer(self)
 
     # ---- start ----
 
@@ -87,7 +99,7 @@ class Supervisor:
                 request.codex_version,
                 request.sandbox,
                 request.cwd,
-                _shown_prompt(request),
+                shown_prompt(request),
             )
         )
 
@@ -284,6 +296,12 @@ class Supervisor:
             if facts.reconnecting is None:
                 self.worked("rollout")
             self._dirty = True
+        self._family = self._family or offspring_of(self.record)
+        if self._family.look(facts.thread_id, self._reader.fold.turns):
+            take_offspring(facts, self._family)
+            self._dirty = True
+        if self._budget.look() and not self.driver.over:
+            self.stop("budget")
 
     # ---- the end ----
 
@@ -300,10 +318,11 @@ class Supervisor:
             self.warn(f"Could not end pid {', '.join(str(process.pid) for process in left)}.")
         self.look_at_rollout()
         take_review(self.record)
-        self._work.look()
-        work.end(self.record, self.launch.env)
         if self._reader is not None and self._reader.bad_lines:
             self.warn(f"{self._reader.bad_lines} lines of the rollout could not be read.")
+        self._committer.commit()
+        self._work.look()
+        work.end(self.record, self.launch.env)
         facts.waiting, facts.waiting_flags = [], []
         if self._begun:
             self._pulse.count()
@@ -369,16 +388,10 @@ class Supervisor:
     def _save(self) -> None:
         self._next_save = time.monotonic() + _SAVE_EVERY_S
         self.facts.stderr_bytes = self.outputs.stderr_bytes
+        self._committer.at_turn_end()
         try:
             self.store.save(self.record)
             self._dirty = False
             self.desk.look()
         except StoreUnwritable:
             self._next_save += _DISK_RETRY_S
-
-
-def _shown_prompt(request: Request) -> str | None:
-    """The prompt's beginning; the channel tells all of it, as the first thing somebody said."""
-    if request.mode == "interactive":
-        return None
-    return request.prompt_head + ("..." if request.prompt_chars > len(request.prompt_head) else "")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from codex_agent.answers import FileChanged, Ran, Step
+from codex_agent.cost_answers import RateLimit
 from codex_agent.model import Tokens, TurnState, TurnStatus, doc
 
 ThreadState = TurnState | Literal["closed"]
@@ -141,9 +142,12 @@ class ThreadView:
     files: list[FileChanged] = doc("Every file changed through Codex, in order, each once; absolute.")
     tokens: Tokens | None = doc("The thread's totals.")
     cost_usd: float | None = doc(
-        "What it used itself (sub-agents and what a fork began with left out), by the setting `prices`; null if "
-        "the price of a model is unknown."
+        "What it cost in US dollars, with its sub-agents and without what a fork began with; null if the price of "
+        "a model is unknown or nothing was counted."
     )
+    agents_cost_usd: float | None = doc("The part of that which its sub-agents have cost; null if it has none.")
+    unpriced: list[str] = doc("Models whose price is unknown.")
+    limits: list[RateLimit] = doc("The account's limits, as this thread last heard of them.")
     sub_agents: list[SubAgent] = doc("The threads it started, each before its own.")
     parent_id: str | None = doc("The thread that started it, if it is a sub-agent's.")
     forked_from: str | None = doc("The thread it was forked from.")

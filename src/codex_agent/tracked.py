@@ -49,3 +49,32 @@ class PullRequest:
     seen_by: PullSeenBy = doc(
         "gh: the agent ran `gh pr`. head: found by asking gh about the branch, at the job's end."
     )
+
+
+@dataclass(slots=True)
+class SetUp:
+    """The command that made a worktree ready."""
+
+    command: list[str] = doc("Its words.")
+    exit_code: int | None = doc("Its exit status; null until it was run.", default=None)
+    seconds: float = doc("How long it took.", default=0.0)
+    output: str = doc("The end of what it printed, stdout and stderr as they came.", default="")
+
+
+@dataclass(slots=True)
+class Worktree:
+    """The git worktree that a job works in."""
+
+    path: str = doc("Where it begins, absolute.")
+    branch: str = doc("The branch that was checked out there for the job.")
+    created: bool = doc("Whether that branch was made for the job; only then is it removed with the worktree.")
+    base: str | None = doc("The branch it began at, where `merge` brings it; null if it began at another commit.")
+    base_commit: str = doc("The commit it began at.")
+    repository: str = doc("The repository: git's common folder, absolute.")
+    source: str | None = doc(
+        "The working tree that `start` was called for, where `apply` brings it; null if bare."
+    )
+    copied: list[str] = doc(
+        "Untracked files that were copied into it, by `.worktreeinclude`.", default_factory=list
+    )
+    setup: SetUp | None = doc("The set-up command; null if there was none.", default=None)

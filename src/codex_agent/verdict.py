@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from time import strptime
 
 from codex_agent.codex.failures import diagnose, reconnect_reason
+from codex_agent.cost import bill
 from codex_agent.model import (
     PROMPT_HEAD_CHARS,
     SUMMARY_CHARS,
@@ -45,6 +46,7 @@ _STOPPED: dict[str, tuple[Status, str]] = {
     "interrupted": ("interrupted", "It was stopped with Ctrl-C (or Ctrl-\\) in its pane."),
     "timeout_inactivity": ("failed", "Codex did nothing for longer than its inactivity time-out"),
     "timeout_total": ("failed", "The job ran longer than its --max-time"),
+    "budget": ("failed", "The job's budget is used up"),
     "channel_lost": ("failed", "Codex's app-server no longer answered, so nobody could tell what it did."),
 }
 # A queued job whose Codex was never run, and what to do about it.
@@ -95,6 +97,9 @@ def judge(facts: Facts, *, alive: bool, mode: Mode = "exec") -> Verdict:
     if facts.stop_reason is not None:
         unknown: tuple[Status, str] = ("interrupted", f"The job was stopped: {facts.stop_reason}.")
         status, message = _STOPPED.get(facts.stop_reason, unknown)
+        if facts.stop_reason == "budget":
+            hint = "Go on with its thread: codex-agent resume THREAD, with another --budget or none."
+            return Verdict(status, failure=_failure(facts, "budget", f"{message}: {facts.budget}.", hint))
         if status == "failed":
             return Verdict(status, failure=_timed_out(facts, facts.stop_reason, message))
         return Verdict(status, failure=_failure(facts, facts.stop_reason, message))
@@ -201,6 +206,7 @@ def job_view(record: Record, *, alive: bool, now: float) -> Job:
     verdict = judge(facts, alive=alive, mode=request.mode)
     begun = facts.started_at or record.created_at
     ended = facts.ended_at
+    whole = bill([*facts.spent, *facts.agents_spent], request.prices)
     elapsed_ms = round(((seconds(ended) if ended else now) - seconds(begun)) * 1000)
     return Job(
         id=record.id,
@@ -225,6 +231,8 @@ def job_view(record: Record, *, alive: bool, now: float) -> Job:
         parent_session=request.parent_session,
         resume=request.resume,
         review=request.review,
+        worktree=request.worktree,
+        committed=list(facts.committed),
         thread_id=facts.thread_id,
         rollout=facts.rollout,
         git=facts.work,
@@ -239,6 +247,11 @@ def job_view(record: Record, *, alive: bool, now: float) -> Job:
         elapsed_ms=max(0, elapsed_ms),
         last_activity_at=facts.last_activity_at,
         tokens=facts.tokens,
+        cost_usd=whole.total if facts.spent or facts.agents_spent else None,
+        agents_cost_usd=bill(facts.agents_spent, request.prices).total if facts.agents_spent else None,
+        unpriced=whole.unpriced,
+        budget_tokens=request.budget_tokens,
+        budget_usd=request.budget_usd,
         files_modified=[_shown(path, request.cwd) for path in facts.files],
         last_message=facts.last_message,
         summary=None if facts.last_message is None else facts.last_message[:SUMMARY_CHARS],

@@ -61,10 +61,28 @@ class Tree:
 
 
 @dataclass(slots=True)
+class ApartFile:
+    """A file that agents in different worktrees have changed."""
+
+    path: str = doc("Relative to each of the worktrees.")
+    by: list[str] = doc("Who has: `id` of the agents.")
+
+
+@dataclass(slots=True)
+class Apart:
+    """Worktrees of one repository whose agents have changed the same files: they meet when that is merged."""
+
+    repository: str = doc("The repository: git's common folder.")
+    agents: list[Sharer] = doc("Those who have changed such a file.")
+    files: list[ApartFile] = doc("The files, by path.")
+
+
+@dataclass(slots=True)
 class OverlapList:
     """`overlap`: where agents share a working tree."""
 
     generated_at: str = doc("When this was put together.")
+    apart: list[Apart] = doc("Repositories where agents in different worktrees have changed the same file.")
     trees: list[Tree] = doc("Those with files that more than one has changed first, then by path.")
     agents: int = doc("How many living agents and threads were looked at.")
     notes: list[str] = doc("What could not be seen, and why.")
@@ -221,7 +239,7 @@ class Report:
     )
     tokens: Tokens | None = doc("The thread's totals.", default=None)
     cost_usd: float | None = doc(
-        "What that cost by the setting `prices`; null if the price of a model is unknown.", default=None
+        "What it cost in US dollars, with its sub-agents; null if the price of a model is unknown.", default=None
     )
     sub_agents: list[str] = doc(
         "The threads it started, and those that they started; each has a report of its own.", default_factory=list

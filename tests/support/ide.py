@@ -206,5 +206,14 @@ def escalates(command: str, why: str = "It needs the network.") -> Step:
 
 def spawns(prompt: str) -> Step:
     """The model starts a sub-agent with this prompt (the tools of 0.133 and later)."""
-    named = {"namespace": "multi_agent_v1", "name": "spawn_agent", "arguments": json.dumps({"message": prompt})}
+    return _spawning("multi_agent_v1", {"message": prompt})
+
+
+def spawns_knowing(prompt: str) -> Step:
+    """A sub-agent that knows all that its parent knows (`--enable multi_agent_v2`, 0.163 and later)."""
+    return _spawning("collaboration", {"task_name": "sub", "message": prompt, "fork_turns": "all"})
+
+
+def _spawning(namespace: str, arguments: Json) -> Step:
+    named = {"namespace": namespace, "name": "spawn_agent", "arguments": json.dumps(arguments)}
     return Step((lambda offer, n: {"type": "function_call", "call_id": offer.call_id(n), **named},))

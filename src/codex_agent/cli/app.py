@@ -16,6 +16,7 @@ import typer
 
 from codex_agent import __version__
 from codex_agent.cli import (
+    costing,
     diagnosing,
     ending,
     gate,
@@ -28,6 +29,7 @@ from codex_agent.cli import (
     setup,
     talking,
     threads,
+    trees,
     work,
 )
 from codex_agent.cli.common import print_json, print_text
@@ -49,7 +51,9 @@ looking.register(app)
 threads.register(app)
 monitoring.register(app)
 diagnosing.register(app)
+costing.register(app)
 work.register(app)
+trees.register(app)
 ending.register(app)
 gate.register(app)
 mcp.register(app)
@@ -84,12 +88,26 @@ def top(
     """Run Codex agents in the background, each in its own tmux session, and know what each is doing."""
 
 
+def with_values(words: list[str]) -> list[str]:
+    """These words with an empty value for a `--worktree` that has none: the parser knows no optional values.
+
+    What follows is a value unless it is an option, or text that no branch could be called: then it is the prompt.
+    """
+    until = words.index("--") if "--" in words else len(words)
+    found = []
+    for number, word in enumerate(words):
+        following = words[number + 1] if number + 1 < until else "-"
+        bare = word == "--worktree" and number < until and words[0] in ("start", "resume")
+        found.append("--worktree=" if bare and (following.startswith("-") or " " in following) else word)
+    return found
+
+
 def run(words: list[str]) -> int:
     """The exit code of one call. Errors go to stderr, or with --json as an object to stdout."""
     before_dashes = words[: words.index("--")] if "--" in words else words
     as_json = "--json" in before_dashes
     try:
-        code = app(args=words, prog_name="codex-agent", standalone_mode=False)
+        code = app(args=with_values(words), prog_name="codex-agent", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except CodexAgentError as error:

@@ -76,15 +76,21 @@ def _show_job(job: Job, json_output: bool, *, ended: bool, version: str) -> None
             f"{job.id} {_begun(job)}: Codex {version}, interactive{plainly}, {job.sandbox}, "
             f"approval {job.approval}, {job.cwd}"
         )
-        if job.resume is not None:
-            print_text(f"  {'a fork of' if job.resume.forked else 'goes on with'} thread {job.resume.thread_id}")
+        _tell_where(job)
         print_text(f'  {me()} send {job.id} "..." | await-turn {job.id} | approvals {job.id}')
         print_text(f"  {me()} status {job.id} | attach {job.id} | exit {job.id} | kill {job.id}")
     else:
         print_text(f"{job.id} {_begun(job)}: Codex {version}, {job.sandbox}, {job.cwd}")
-        if job.resume is not None:
-            print_text(f"  {'a fork of' if job.resume.forked else 'goes on with'} thread {job.resume.thread_id}")
+        _tell_where(job)
         print_text(f"  {me()} status {job.id} | watch {job.id} | wait {job.id} | attach {job.id} | kill {job.id}")
+
+
+def _tell_where(job: Job) -> None:
+    if job.worktree is not None:
+        begins = job.worktree.base or job.worktree.base_commit[:12]
+        print_text(f"  in a worktree, on branch {job.worktree.branch}, from {begins}")
+    if job.resume is not None:
+        print_text(f"  {'a fork of' if job.resume.forked else 'goes on with'} thread {job.resume.thread_id}")
 
 
 def _show_plan(planned: Plan, json_output: bool) -> None:

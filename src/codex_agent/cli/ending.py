@@ -64,7 +64,7 @@ def kill(refs: JobRefs, json_output: Json = False) -> None:
 
 
 def delete(ref: JobRef, json_output: Json = False) -> None:
-    """Remove an ended job and all its files."""
+    """Remove an ended job, all its files, and its worktree unless work would be lost."""
     where = store()
     job = jobs.view(where, where.resolve(ref))
     verbs.delete(where, job.id)
@@ -81,12 +81,14 @@ def clean(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which, and remove nothing.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Remove jobs that ended a while ago. Running ones are never touched."""
+    """Remove jobs that ended a while ago. Running ones, and work that is only in a worktree, are never touched."""
     limit_s = duration(older_than, "d", "--older-than")
-    gone = verbs.clean(store(), older_than_s=limit_s, dry_run=dry_run)
+    gone, kept = verbs.clean(store(), older_than_s=limit_s, dry_run=dry_run)
     if json_output:
-        print_json(JobList(stamp(), gone, [], len(gone)))
+        print_json(JobList(stamp(), gone, kept, len(gone)))
         return
+    for problem in kept:
+        note(f"{problem.id}  kept: {problem.message}")
     for job in gone:
         print_text(f"{job.id}  {job.status}  {job.completed_at}")
     word = "would be removed" if dry_run else "removed"

@@ -18,6 +18,7 @@ import typer
 
 from codex_agent.cli.common import Json, duration, resolve_all, settings, store
 from codex_agent.errors import UsageError
+from codex_agent.worktrees import TreeOptions
 
 if TYPE_CHECKING:
     from codex_agent.start_options import StartOptions
@@ -141,6 +142,14 @@ class Options:
         str | None,
         typer.Option("--max-time", metavar="DURATION", help="End it after so long in all [default: never]."),
     ] = None
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget",
+            metavar="TOKENS|USD",
+            help="End it when it has used so many tokens (500k, 2M) or dollars (5usd), sub-agents included.",
+        ),
+    ] = None
     wait: Annotated[
         bool,
         typer.Option(
@@ -178,6 +187,38 @@ class Options:
     ] = None
     no_track: Annotated[
         bool, typer.Option("--no-track", help="Leave its git and gh alone: branches made and `gh pr` go unnoted.")
+    ] = False
+    worktree: Annotated[
+        str | None,
+        typer.Option(
+            "--worktree",
+            metavar="[BRANCH]",
+            help="Give it a git worktree of its own, on this branch [default: codex-agent/NAME, a new one].",
+        ),
+    ] = None
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="REF", help="Where a new worktree begins [default: HEAD].")
+    ] = None
+    setup: Annotated[
+        str | None,
+        typer.Option(
+            "--setup",
+            metavar="CMD",
+            help="Run this (without a shell) in the new worktree first; if it fails, nothing is started "
+            "[default: worktree.setup].",
+        ),
+    ] = None
+    allow_commits: Annotated[
+        bool,
+        typer.Option(
+            "--allow-commits",
+            help="Let the agent write git's own folders. Hooks and settings that it puts there run outside its "
+            "sandbox, at the next git command.",
+        ),
+    ] = False
+    commit: Annotated[
+        bool,
+        typer.Option("--commit", help="Commit its changes for it when a turn or the job ends (with a worktree)."),
     ] = False
     no_overlap_check: Annotated[
         bool, typer.Option("--no-overlap-check", help="Say nothing of other agents at work in the same tree.")
@@ -264,6 +305,7 @@ def start_options(options: Options) -> StartOptions:
         after=resolve_all(store(), options.after or []),
         after_any=resolve_all(store(), options.after_any or []),
         max_parallel=options.max_parallel,
+        budget=options.budget,
         overlap_check=not options.no_overlap_check,
         issue=options.issue,
         track=not options.no_track,
@@ -271,6 +313,7 @@ def start_options(options: Options) -> StartOptions:
         instructions_file=options.instructions_file,
         agents_md=options.agents_md,
         named=options.named,
+        tree=TreeOptions(options.worktree, options.base, options.setup, options.allow_commits, options.commit),
     )
     return given if options.named is None else profiles.applied(given, settings())
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # What a review has no use for.
 _WITHOUT = (
     *("prompt_file", "file", "use_map", "one_shot", "interactive", "plain", "approval", "idle_exit"),
-    *("image", "output_schema", "thread_source"),
+    *("image", "output_schema", "thread_source", "worktree", "base", "setup", "allow_commits", "commit"),
 )
 
 

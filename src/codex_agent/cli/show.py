@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from codex_agent.answers import Asked
 from codex_agent.calling import me
+from codex_agent.cost_answers import RateLimit
 from codex_agent.model import SUMMARY_CHARS, Job, Tokens, Waiting
 from codex_agent.render import plain, span
 from codex_agent.verdict import seconds
@@ -91,6 +92,9 @@ def details(job: Job, *, color: bool) -> str:
         plain_one = ", plain (the bare TUI)" if job.driver == "plain" else ""
         rows.append(("mode", f"{job.mode}{plain_one}, approval {job.approval}"))
     rows.append(("cwd", one_line(job.cwd)))
+    if job.worktree is not None:
+        tree = job.worktree
+        rows.append(("branch", f"{one_line(tree.branch)}, from {one_line(tree.base or tree.base_commit[:12])}"))
     begun = "made" if job.queue else "started"
     rows.append(("time", f"{span(job.elapsed_ms)}, {begun} {job.started_at or job.created_at}"))
     if job.mode == "interactive" or job.turn_count > 1:
@@ -102,6 +106,7 @@ def details(job: Job, *, color: bool) -> str:
         rows.append(("queued", f"{job.queued} message{'s' * (job.queued != 1)}, for the running turn's end"))
     if job.tokens:
         rows.append(("tokens", tokens(job.tokens)))
+        rows.append(("cost", cost(job.cost_usd, job.agents_cost_usd, job.unpriced)))
     if job.files_modified:
         rows.append(
             (
@@ -121,6 +126,10 @@ def details(job: Job, *, color: bool) -> str:
         rows.append(("waits", f"{one_line(job.queue.detail)}, since {job.queue.since}"))
     elif job.turn_state_reason:
         rows.append(("why", one_line(job.turn_state_reason)))
+    if job.budget_tokens is not None:
+        rows.append(("budget", f"{job.budget_tokens:,} tokens"))
+    elif job.budget_usd is not None:
+        rows.append(("budget", f"${job.budget_usd:g}"))
     if job.failure:
         rows.append(("failure", one_line(job.failure.message)))
         told = job.failure.last_stderr
@@ -215,6 +224,21 @@ def responses(job_id: str, waiting: Waiting) -> list[str]:
         f"{me()} approve {job_id} {waiting.n} --always",
         f'{me()} deny {job_id} {waiting.n} --message "..."',
     ]
+
+
+def cost(usd: float | None, agents_usd: float | None, unpriced: Sequence[str]) -> str:
+    """What something has cost, sub-agents shown apart."""
+    if usd is None:
+        return f"unknown price ({', '.join(map(one_line, unpriced))})" if unpriced else "nothing counted"
+    apart = "" if agents_usd is None else f", ${agents_usd:.4f} of it sub-agents"
+    return f"${usd:.4f}{apart}"
+
+
+def limit(one: RateLimit) -> str:
+    """One of the account's limits."""
+    window = "" if one.window_min is None else f" ({one.window_min} minutes)"
+    resets = "" if one.resets_at is None else f", begins anew {one.resets_at}"
+    return f"{one_line(one.name)}{window}: {one.used_pct:g} % used{resets} (as of {one.at or '?'})"
 
 
 def tokens(used: Tokens) -> str:

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from codex_agent.calling import me
-from codex_agent.cli.show import columns, one_line, tokens
+from codex_agent.cli.show import columns, cost, limit, one_line, tokens
 from codex_agent.render import plain, span
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def details(view: ThreadView, *, color: bool) -> str:
         rows.append(("files", ", ".join(named) + (" ..." if len(view.files) > _MOST_FILES else "")))
     if view.tokens:
         rows.append(("tokens", tokens(view.tokens)))
-        rows.append(("cost", "unknown price" if view.cost_usd is None else f"${view.cost_usd:.2f}"))
+        rows.append(("cost", cost(view.cost_usd, view.agents_cost_usd, view.unpriced)))
+    rows += [("limit", limit(one)) for one in view.limits]
     rows += [("agent", _agent(one)) for one in view.sub_agents[:_MOST_AGENTS]]
     if len(view.sub_agents) > _MOST_AGENTS:
         rows.append(("", f"and {len(view.sub_agents) - _MOST_AGENTS} more (--json)"))

@@ -14,7 +14,7 @@ from codex_agent.errors import UsageError
 from codex_agent.render import plain
 
 if TYPE_CHECKING:
-    from codex_agent.work_answers import Note, Notes, OverlapList, Tree
+    from codex_agent.work_answers import Apart, Note, Notes, OverlapList, Sharer, Tree
 
 _MOST_FILES = 20
 
@@ -32,7 +32,7 @@ def overlap(
     ] = False,
     json_output: Json = False,
 ) -> None:
-    """List the working trees that more than one agent is at work in, and the files more than one has changed."""
+    """List the trees that agents share, and files that more than one has changed, there or in worktrees apart."""
     from codex_agent.overlap import overlaps
 
     answer = overlaps(store(), codex_home(os.environ), ended=show_all)
@@ -93,23 +93,35 @@ def report(
 
 
 def _overlaps(answer: OverlapList) -> str:
-    if not answer.trees:
+    if not answer.trees and not answer.apart:
         return f"No two of {answer.agents} agents at work share a tree." if answer.agents > 1 else "No overlap."
-    return "\n".join(line for tree in answer.trees for line in _tree(tree))
+    lines = [line for tree in answer.trees for line in _tree(tree)]
+    return "\n".join([*lines, *(line for one in answer.apart for line in _apart(one))])
+
+
+def _apart(one: Apart) -> list[str]:
+    lines = [f"{_line(one.repository)} (worktrees apart; this meets when it is merged)"]
+    lines += [_agent(agent) for agent in one.agents]
+    lines += [f"  ! {_line(file.path)}: {', '.join(file.by)}" for file in one.files[:_MOST_FILES]]
+    left = len(one.files) - _MOST_FILES
+    return [*lines, f"  ! and {left} more"] if left > 0 else lines
 
 
 def _tree(tree: Tree) -> list[str]:
     kind = f"git, {_line(tree.branch or 'no branch')}" if tree.git else "no git"
     lines = [f"{_line(tree.path)} ({kind})"]
-    for one in tree.sharers:
-        who = f"{one.id}{f' {_line(one.name)[:40]}' if one.name else ''}{f' ({one.source})' if one.source else ''}"
-        sandbox = _line(one.sandbox or "sandbox unknown")
-        lines.append(f"  {who}  {one.state}  {sandbox}  {one.files} file{'s' * (one.files != 1)} changed")
+    lines += [_agent(one) for one in tree.sharers]
     for file in tree.shared_files[:_MOST_FILES]:
         name = os.path.relpath(file.path, tree.path)
         lines.append(f"  ! {_line(name)}: {', '.join(file.by)}{' (uncommitted)' if file.uncommitted else ''}")
     left = len(tree.shared_files) - _MOST_FILES
     return [*lines, f"  ! and {left} more"] if left > 0 else lines
+
+
+def _agent(one: Sharer) -> str:
+    who = f"{one.id}{f' {_line(one.name)[:40]}' if one.name else ''}{f' ({one.source})' if one.source else ''}"
+    sandbox = _line(one.sandbox or "sandbox unknown")
+    return f"  {who}  {one.state}  {sandbox}  {one.files} file{'s' * (one.files != 1)} changed"
 
 
 def _show_notes(notes: Notes, json_output: bool, *, last: bool = False) -> None:

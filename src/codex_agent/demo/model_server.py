@@ -218,6 +218,8 @@ class _Connection(http.server.BaseHTTPRequestHandler):
         self.send_response(HTTPStatus.OK)
         self.send_header("content-type", "text/event-stream")
         self.send_header("connection", "close")
+        for name, value in step.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         response: Json = {"id": f"resp_{index}", "object": "response", "status": "in_progress"}
         self._event("response.created", response=response)

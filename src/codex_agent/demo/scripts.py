@@ -22,17 +22,18 @@ TITLE_ANSWER = "Scripted task"
 
 @dataclass(frozen=True)
 class Usage:
-    """Token counts of one reply; `cached` is a part of `input`, `reasoning` a part of `output`."""
+    """Token counts of one reply; `cached` and `written` are parts of `input`, `reasoning` a part of `output`."""
 
     input: int
     cached: int = 0
     output: int = 0
     reasoning: int = 0
+    written: int = 0
 
     def to_json(self) -> Json:
         return {
             "input_tokens": self.input,
-            "input_tokens_details": {"cached_tokens": self.cached},
+            "input_tokens_details": {"cached_tokens": self.cached, "cache_write_tokens": self.written},
             "output_tokens": self.output,
             "output_tokens_details": {"reasoning_tokens": self.reasoning},
             "total_tokens": self.input + self.output,
@@ -249,6 +250,10 @@ class Step:
     def after(self, seconds: float) -> Step:
         """The same, answered only after so many seconds."""
         return replace(self, pause_s=seconds)
+
+    def heading(self, headers: Mapping[str, str]) -> Step:
+        """The same, with these HTTP headers, such as the account's limits."""
+        return replace(self, headers={**self.headers, **headers})
 
     def using(self, usage: Usage) -> Step:
         """The same, reporting these token counts."""

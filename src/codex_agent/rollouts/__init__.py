@@ -7,8 +7,8 @@ failed?) is ``verdict.py``'s question. Standard library only; ``zstandard`` is l
 
 from __future__ import annotations
 
-from .fold import RolloutState
 from .locate import find
 from .reader import Reader
+from .state import RolloutState
 
 __all__ = ["Reader", "RolloutState", "find"]

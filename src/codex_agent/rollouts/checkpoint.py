@@ -9,12 +9,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ..model import Tokens
-from .fold import RolloutState
+from ..model import Spent, Tokens
 from .reader import Reader
+from .state import RolloutState
 
 _ANCHOR = 64
-VERSION = 1  # grows with every change of what is kept
+VERSION = 2  # grows with every change of what is kept
 
 
 def save(reader: Reader) -> dict[str, Any] | None:
@@ -40,6 +40,8 @@ def save(reader: Reader) -> dict[str, Any] | None:
             "copied": fold.copied,
             "counts_on": fold.counts_on,
             "error": fold.kept_error,
+            "turn_model": fold.turn_model,
+            "tier": fold.tier,
         },
         "usage": {
             "tokens": usage.tokens and dataclasses.asdict(usage.tokens),
@@ -47,7 +49,8 @@ def save(reader: Reader) -> dict[str, Any] | None:
             "before_overflow": dataclasses.asdict(usage.before_overflow),
             "window": usage.size,
             "share": usage.share,
-            "attributed": dataclasses.asdict(usage.attributed),
+            "charged": dataclasses.asdict(usage.charged),
+            "recorded": usage.recorded,
         },
     }
 
@@ -82,7 +85,7 @@ def _restore(reader: Reader, saved: dict[str, Any]) -> None:
     fold, usage = reader.fold, reader.fold.usage
     state = dict(saved["state"])
     state["tokens"] = state["tokens"] and Tokens(**state["tokens"])
-    state["by_model"] = {model: Tokens(**counts) for model, counts in state["by_model"].items()}
+    state["spent"] = [Spent(**one) for one in state["spent"]]
     fold.state = RolloutState(**state)
     kept = saved["fold"]
     fold.has_items, fold.own_from = kept["has_items"], kept["own_from"]
@@ -92,8 +95,10 @@ def _restore(reader: Reader, saved: dict[str, Any]) -> None:
     }
     fold.planned = kept["planned"] and (kept["planned"][0], kept["planned"][1])
     fold.turns, fold.kept_error = set(kept["turns"]), kept["error"]
+    fold.turn_model, fold.tier = kept["turn_model"], kept["tier"]
     counts = saved["usage"]
     usage.tokens = counts["tokens"] and Tokens(**counts["tokens"])
     usage.used, usage.before_overflow = Tokens(**counts["used"]), Tokens(**counts["before_overflow"])
     usage.size, usage.share = counts["window"], counts["share"]
-    usage.attributed, usage.by_model = Tokens(**counts["attributed"]), fold.state.by_model
+    usage.charged, usage.recorded = Tokens(**counts["charged"]), counts["recorded"]
+    usage.spent = {(one.model, one.day, one.tier, one.long): one for one in fold.state.spent}

@@ -17,8 +17,9 @@ from ..answers import Changed, Entry, FileChanged, Marked, Noted, Planned, Ran, 
 from ..model import TurnStatus
 from .calls import SHELLS, Calls, clip, command_text, plain_text, plan
 from .files import Damaged, opened
-from .fold import Fold, RolloutState
+from .fold import Fold
 from .kinds import CALLS, GLUED, PLAN, PLAN_WITHIN, RESPONSE, TYPE
+from .state import RolloutState
 from .usage import mapping, number, text
 
 LONGEST_LINE = 64 * 1024 * 1024  # a longer one is counted as bad

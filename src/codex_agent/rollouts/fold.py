@@ -1,4 +1,4 @@
-"""Owns what a rollout's records add up to: ``RolloutState``, and ``Fold``, which puts them in one by one.
+"""Owns what a rollout's records add up to: ``Fold``, which puts them into a ``RolloutState`` one by one.
 
 Never opens a file and never decides whether a job is well: a turn that Codex calls complete is "completed"
 here. The shapes are those of Codex 0.98 to 0.169, measured on samples that those versions wrote
@@ -18,52 +18,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from ..model import Tokens
 from . import patches
+from .state import RolloutState, RolloutTurn
 from .usage import Usage, mapping, text
 from .values import flatten, goal, sandbox, steps, taken
-
-RolloutTurn = Literal["open", "completed", "failed", "aborted"]
-
-
-@dataclass(slots=True)
-class RolloutState:
-    """What one thread's rollout says so far. Times are Codex's: UTC, ISO 8601, milliseconds, ``Z``."""
-
-    thread_id: str | None = None
-    cwd: str | None = None
-    cli_version: str | None = None
-    source: str | None = None
-    """Where the thread comes from: ``exec``, ``cli``, ``vscode`` or ``subagent``."""
-    model: str | None = None
-    reasoning: str | None = None
-    """The effort the last turn ran with; None if Codex left it to the model."""
-    sandbox: str | None = None
-    approval: str | None = None
-    tokens: Tokens | None = None
-    by_model: dict[str, Tokens] = field(default_factory=dict)
-    """What this thread has used itself of each model; "" stands for one that is not told."""
-    files: dict[str, patches.Kind] = field(default_factory=dict)
-    """Absolute paths that were changed through Codex, in order, and what became of each; a move counts as both."""
-    plan: list[list[str]] = field(default_factory=list)
-    """The last plan's steps, each with its status."""
-    goal: dict[str, Any] | None = None
-    """The last ``thread_goal_updated``'s goal, for the versions that write one."""
-    last_message: str | None = None
-    turn_state: RolloutTurn | None = None
-    """How the last turn stands; None before the first, and for versions that do not mark turns (0.98)."""
-    turn_id: str | None = None
-    turns_started: int = 0
-    turns_completed: int = 0
-    turn_started_at: str | None = None
-    turn_ended_at: str | None = None
-    turn_error: str | None = None
-    turn_error_info: str | None = None
-    """Codex's kind of error as one string: ``context_window_exceeded``, ``http_connection_failed:401``."""
-    last_record_at: str | None = None
 
 
 class Fold:
@@ -89,6 +49,9 @@ class Fold:
         self.kept_error: dict[str, Any] | None = None
         self.usage = Usage()
         self.counts_on = False  # a fork of which nothing has been counted yet
+        self.turn_model: str | None = None  # of the turn that runs: what is set meanwhile is the next one's
+        self.tier: str | None = None
+        self._limits: bytes | None = None
 
     @property
     def plain(self) -> bool:
@@ -109,18 +72,8 @@ class Fold:
         """A record of which only the last one counts: it is decoded when somebody asks (``settle``)."""
         if self.copied:
             return
-        if kind == b"token_count":
-            if line.find(b'"token_count","info":null', 0, 200) >= 0:
-                return
-            if line.find(b'"total_token_usage":{"input_tokens":0,', 0, 200) >= 0:
-                # An overflow: what was counted before must be known first.
-                self.settle()
-                self._apply(kind, line)
-                return
-        if self.counts_on and kind in _COUNTS:
-            self._apply(kind, line)
-            self.usage.leave_out_history()
-            self.counts_on = False
+        if kind in _COUNTS:
+            self._count(kind, line)
             return
         if not line.endswith(b"}}"):
             self.bad += 1  # torn by a crash; it must not displace the sound one before it
@@ -129,17 +82,41 @@ class Fold:
         self._waiting.pop(kind, None)
         self._waiting[kind] = line
 
+    def _count(self, kind: bytes, line: bytes) -> None:
+        """One request's tokens: each is put in as it comes, since each is billed by itself."""
+        limited = line.find(b'_percent":') >= 0
+        if line.find(b'"token_count","info":null', 0, 200) >= 0:
+            self._limits = line if limited else self._limits
+            return
+        for before in [one for one in self._waiting if one in _SETTINGS]:
+            self._settle(before)
+        recorded = kind == b"token_usage_record"
+        usual = line.endswith(b"}}") and line.startswith(_STAMPED)
+        if recorded:  # not one that was copied from another thread
+            usual = usual and line.find(f'"thread_id":"{self.state.thread_id}"'.encode(), 0, _HEAD) > 0
+        if usual and self.usage.quickly(line, recorded=recorded):
+            self._waiting.pop(kind, None)
+            self._waiting[kind] = line  # window and share are decoded when somebody asks
+            self._at = line[14:38].decode("ascii", "replace")
+        else:
+            for before in _COUNTS:
+                self._settle(before)
+            if not self._apply(kind, line):
+                return
+        self._limits = line if limited else self._limits
+        if self.counts_on:
+            self.usage.leave_out_history(all_of_it=self.state.turns_started == 0)
+            self.counts_on = False
+        self.usage.charge(self.turn_model or self.state.model, self.tier, self._at)
+
     def settle(self) -> None:
         """Bring the state up to date with every record that was kept."""
         for kind in list(self._waiting):
             self._settle(kind)
-        self._attribute()
-
-    def _attribute(self) -> None:
-        for kind in (b"turn_context", *_COUNTS):
-            self._settle(kind)
-        self.usage.attribute(self.state.model)
-        self.state.by_model = self.usage.by_model
+        self.state.spent = list(self.usage.spent.values())
+        if self._limits is not None:
+            line, self._limits = self._limits, None
+            self._apply(b"rate_limits", line)
 
     def _settle(self, kind: bytes) -> None:
         line = self._waiting.pop(kind, None)
@@ -153,21 +130,22 @@ class Fold:
         if not self.copied or kind in (b"session_meta", b"task_started"):
             self._apply(kind, line)
 
-    def _apply(self, kind: bytes, line: bytes) -> None:
+    def _apply(self, kind: bytes, line: bytes) -> bool:
         try:
             record = json.loads(line.decode())
             if b"\\ud" in line or b"\\uD" in line:  # half a character would fail whoever writes it on
                 json.dumps(record, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             self.bad += 1
-            return
+            return False
         payload = record.get("payload") if isinstance(record, dict) else None
         if not isinstance(payload, dict):
             self.bad += 1
-            return
+            return False
         self._at = text(record, "timestamp")
         HANDLERS[kind](self, payload)
         self.changes += 1
+        return True
 
     # -- who and with what
 
@@ -193,6 +171,10 @@ class Fold:
         inner = payload.get("thread_settings")
         if isinstance(inner, dict):
             payload = inner
+        else:
+            self.turn_model = text(payload, "model") or self.turn_model
+        if isinstance(inner, dict) or "service_tier" in payload:
+            self.tier = text(payload, "service_tier")
         mode = mapping(mapping(payload, "collaboration_mode"), "settings")
         state = self.state
         state.cwd = text(payload, "cwd") or state.cwd
@@ -207,8 +189,6 @@ class Fold:
 
     def task_started(self, payload: dict[str, Any]) -> None:
         state, turn = self.state, text(payload, "turn_id")
-        if not self.copied:
-            self._attribute()  # the next turn may be another model's
         self.copied = self.older_than_thread(turn)
         if self.copied or (turn is not None and turn in self.turns):
             return
@@ -365,11 +345,20 @@ class Fold:
         self.state.tokens = self.usage.tokens
 
     def token_usage_record(self, payload: dict[str, Any]) -> None:
+        if text(payload, "thread_id") not in (None, self.state.thread_id):
+            return  # copied from another thread
         self.usage.record(payload)
         self.state.tokens = self.usage.tokens
 
+    def rate_limits(self, payload: dict[str, Any]) -> None:
+        told = mapping(payload, "rate_limits")
+        if told:
+            self.state.limits = {**told, "at": self._at}
 
+
+_HEAD, _STAMPED = 200, b'{"timestamp":"'
 _COUNTS = (b"token_count", b"token_usage_record")
+_SETTINGS = (b"turn_context", b"thread_settings_applied")
 _KINDS: dict[str, patches.Kind] = {"add": "add", "delete": "delete"}
 
 HANDLERS: dict[bytes, Callable[[Fold, dict[str, Any]], None]] = {
@@ -387,6 +376,7 @@ HANDLERS: dict[bytes, Callable[[Fold, dict[str, Any]], None]] = {
     b"patch_apply_end": Fold.file_change,
     b"token_count": Fold.token_count,
     b"token_usage_record": Fold.token_usage_record,
+    b"rate_limits": Fold.rate_limits,
     b"call": Fold.call,
     b"output": Fold.output,
     b"thread_goal_updated": Fold.goal,

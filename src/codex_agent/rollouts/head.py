@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from .conversation import Conversation
 from .files import Damaged, opened
 from .usage import mapping, number, text
 
@@ -55,6 +54,8 @@ def read_head(path: str, *, whole: bool = False) -> Head:
 
 def first_prompt(path: str) -> str | None:
     """What a person said first, looked for in the first MiB. OSError if the file cannot be read."""
+    from .conversation import Conversation  # late: a supervisor asks only whose a rollout is
+
     with contextlib.suppress(Damaged), opened(path) as file:
         conversation, seen = Conversation(), 0
         while seen < _PROMPT_WITHIN and (line := file.readline(_PROMPT_WITHIN)).endswith(b"\n"):

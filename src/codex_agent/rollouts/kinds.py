@@ -14,9 +14,6 @@ PLAN = b'"name":"update_plan"'
 PLAN_WITHIN = 160  # bytes from the first type in which that stands
 
 # Where things stand in Codex's own writing, counted from the word after the first `"type":"`.
-COUNTED = b'token_count","info":{"total_token_usage":{"input_tokens":'
-COUNTED_AT = len(EVENT)
-INPUT_AT = len(EVENT + COUNTED)
 ITEM_AT = len(EVENT + b'item_completed","thread_id":"","turn_id":"",' + ITEM) + 2 * 36
 LETTER_R, LETTER_E, BRACE = b"re}"
 
@@ -65,8 +62,6 @@ EVENTS: dict[bytes, int] = {
 ITEMS: dict[bytes, int] = {b"FileChange": PUT, b"AgentMessage": KEEP}
 # The first eight letters of the most frequent kinds: to keep under this word, or (empty) to pass over.
 COMMON: dict[bytes, bytes] = {
-    b"token_co": b"token_count",
-    b"token_us": b"token_usage_record",
     b"turn_con": b"turn_context",
     b"agent_me": b"agent_message",
     b"AgentMes": b"AgentMessage",

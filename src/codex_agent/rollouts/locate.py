@@ -135,6 +135,11 @@ def created_at(thread_id: str) -> float | None:
         return None
 
 
+def days_now(codex_home: str) -> list[str]:
+    """The folders in which a thread that begins now can be, in whatever time zone Codex runs; not all exist."""
+    return _near_days(os.path.join(codex_home, "sessions"), "")
+
+
 def _near_days(sessions: str, wanted: str) -> list[str]:
     # Three days each way of looking at it covers every time zone Codex or we may run in.
     now = time.time()

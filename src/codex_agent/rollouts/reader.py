@@ -15,17 +15,14 @@ import os
 from typing import Any
 
 from ..errors import MissingProgram
-from .fold import Fold, RolloutState
+from .fold import Fold
 from .kinds import (
     BRACE,
     CALLS,
     COMMON,
-    COUNTED,
-    COUNTED_AT,
     EVENT,
     EVENTS,
     GLUED,
-    INPUT_AT,
     ITEM,
     ITEM_AT,
     ITEMS,
@@ -42,6 +39,7 @@ from .kinds import (
     TYPE,
     UNKNOWN,
 )
+from .state import RolloutState
 
 CHUNK = 256 * 1024
 LONGEST_LINE = 64 * 1024 * 1024  # of a line that matters; a longer one is counted as bad
@@ -92,6 +90,13 @@ class Reader:
     def go_on(self, file: tuple[int, int], offset: int, unknown_lines: int, bad: int) -> None:
         """As if everything up to ``offset`` of this file (device, inode) had been read; see ``checkpoint``."""
         self.file, self.offset, self.unknown_lines, self._bad = file, offset, unknown_lines, bad
+
+    def begin_at(self, file: tuple[int, int], offset: int) -> None:
+        """Leaves out what stands before ``offset``; the thread's counters go on from there. Raises OSError."""
+        from .tail import counted_before  # late: few jobs go on with a thread
+
+        self.go_on(file, offset, 0, 0)
+        self.fold.usage.charged = counted_before(self.path, offset)
 
     def read_new(self) -> bool:
         """Read what was appended since the last call; True if that said anything for the state.
@@ -172,11 +177,6 @@ class Reader:
                     name = chunk[kind + 30 : kind + 38]
                     if name == b"item_com":
                         name = chunk[kind + ITEM_AT : kind + ITEM_AT + 8]
-                    elif name == b"token_co" and (
-                        not chunk.startswith(COUNTED, kind + COUNTED_AT)
-                        or chunk[kind + INPUT_AT : kind + INPUT_AT + 1] == b"0"
-                    ):
-                        name = b""  # without counts, or the record of an overflow
                 else:
                     name = chunk[kind : kind + 8]
                 what = COMMON.get(name)

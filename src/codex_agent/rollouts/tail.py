@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ..model import Tokens
 from .files import Damaged, opened
 from .kinds import CALLS, EVENT, GLUED, ITEM, RESPONSE, TYPE
-from .usage import mapping, number, text
+from .usage import mapping, number, text, tokens_of
 
 _BLOCK = 256 * 1024
 _HEAD = 96
@@ -27,6 +28,8 @@ _WITHIN = 8 << 20
 _WORDS_WITHIN = 32 << 20
 _ORDINAL = b'"ordinal":'
 _BEGINS = b'"type":"event_msg","payload":{"type":"task_started"'
+_RECORDED = b'"type":"token_usage_record"'
+_COUNTED = b'"payload":{"type":"token_count","info":{'
 _MARKS = (b"task_started", b"task_complete", b"turn_aborted")
 
 
@@ -72,9 +75,23 @@ def lines_backwards(path: str) -> Iterator[bytes]:
         yield line[glued:] if glued > 0 else line
 
 
-def _plain_backwards(path: str) -> Iterator[bytes]:
+def counted_before(path: str, offset: int) -> Tokens:
+    """What the thread had used where ``offset`` is in its (plain) rollout, as Codex's counters stood. OSError."""
+    counted = None
+    for line in _plain_backwards(path, offset):
+        if counted is not None and _BEGINS in line[: _HEAD * 2]:
+            break  # from 0.163 on there would have been the better record by now
+        if _RECORDED in line[:_HEAD]:
+            return tokens_of(mapping(mapping(record_of(line), "payload"), "thread_token_usage"))
+        if counted is None and _COUNTED in line[: _HEAD * 2]:
+            found = tokens_of(mapping(mapping(mapping(record_of(line), "payload"), "info"), "total_token_usage"))
+            counted = found if found.total else None
+    return counted or Tokens()
+
+
+def _plain_backwards(path: str, end_at: int | None = None) -> Iterator[bytes]:
     with open(path, "rb", buffering=0) as file:
-        at = file.seek(0, os.SEEK_END)
+        at = file.seek(0, os.SEEK_END) if end_at is None else end_at
         rest: list[bytes] = []  # of the line whose beginning is further in front, last piece first
         size, torn = 0, True
         while at > 0:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
-from ..model import Tokens
+from ..model import Spent, Tokens
+
+# A request with more input than this costs more, in all of it (OpenAI's models since gpt-5.4).
+LONG_INPUT = 272_000
+_COUNTERS = (
+    rb'":\{"input_tokens":(%s),"cached_input_tokens":(\d+),(?:"cache_write_input_tokens":(\d+),)?'
+    rb'"output_tokens":(\d+),"reasoning_output_tokens":(\d+),"total_tokens":\d+\}'
+)
+# An overflow of the context (input 0) must be looked at as a whole.
+_TOTAL = re.compile(rb'"(?:total|thread)_token_usage' + _COUNTERS % rb"[1-9]\d*")
+_LAST = re.compile(rb'"(?:last_token_)?usage' + _COUNTERS % rb"\d+")
 
 
 class Usage:
@@ -13,7 +24,8 @@ class Usage:
 
     ``token_count`` carries counters that an overflow of the context resets (to 0, 0 and the window as the total)
     and that count on from there; ``token_usage_record`` (from 0.163 on) carries the thread's totals as they are,
-    a little earlier: with the model's reply, before the tool calls in it have run. Both agree otherwise.
+    a little earlier: with the model's reply, before the tool calls in it have run. Both agree otherwise; where
+    there are both, the second counts.
     """
 
     def __init__(self) -> None:
@@ -23,33 +35,67 @@ class Usage:
         self.before_overflow = Tokens()
         self.size: int | None = None
         self.share: float | None = None
-        self.by_model: dict[str, Tokens] = {}
-        """What each model was given and made, in the order in which they came; see ``attribute``."""
-        self.attributed = Tokens()
+        self.spent: dict[tuple[str, str, str | None, bool], Spent] = {}
+        """What was used, by model, day, service tier and length; in the order in which they came."""
+        self.charged = Tokens()
+        """How much of ``used`` is in ``spent``, or was another thread's."""
+        self.recorded = False
+        """Whether this file's Codex writes ``token_usage_record``."""
         self._last = Tokens()
 
-    def attribute(self, model: str | None) -> None:
-        """What was used since the last time was used with this model."""
-        more = _difference(self.used, self.attributed)
-        if more.total > 0:
-            name = model or ""
-            self.by_model[name] = _sum(self.by_model.get(name, Tokens()), more)
-            self.attributed = self.used
+    def charge(self, model: str | None, tier: str | None, at: str | None) -> None:
+        """What was used since the last time was used with this model at that time."""
+        more = difference(self.used, self.charged)
+        if more.total < 0:
+            more = self._last  # a counter that began again
+        if more.total <= 0:
+            return  # Codex says the same once more, with new limits
+        self.charged = self.used
+        key = (model or "", (at or "")[:10], tier, self._last.input > LONG_INPUT)
+        spent = self.spent.setdefault(key, Spent(*key))
+        spent.input += more.input
+        spent.cached_input += more.cached_input
+        spent.cache_write += more.cache_write
+        spent.output += more.output
+        spent.reasoning += more.reasoning
 
-    def leave_out_history(self) -> None:
-        """A fork counts on from its parent's totals (0.150 to 0.169): what came before this is its."""
-        self.attributed = _difference(self.used, self._last)
+    def quickly(self, line: bytes, *, recorded: bool) -> bool:
+        """Takes the counters of a record as Codex writes it, without decoding it; False if it is none such.
+
+        Window and share are left to whoever decodes the last one.
+        """
+        total, last = _TOTAL.search(line), _LAST.search(line)
+        if total is None or last is None:
+            return False
+        self._last, counted = _matched(last), _matched(total)
+        if recorded:
+            self.recorded, self.used = True, counted
+        else:
+            self._put(_sum(self.before_overflow, counted))
+        return True
+
+    def _put(self, counted: Tokens) -> None:
+        """What a ``token_count`` says was used; the better record is believed before it."""
+        if not self.recorded or counted.total > self.used.total:
+            self.used = counted
+
+    def leave_out_history(self, *, all_of_it: bool) -> None:
+        """A fork counts on from its parent's totals (0.133 to 0.169): what came before the last request is its.
+
+        ``all_of_it``: there was no request of its own yet.
+        """
+        self.charged = self.used if all_of_it else difference(self.used, self._last)
 
     def count(self, info: dict[str, Any]) -> None:
         """``token_count.info``."""
         total = mapping(info, "total_token_usage")
         self.window(info.get("model_context_window"))
-        reported = _tokens(total)
+        reported = tokens_of(total)
         if reported.total == 0 and number(total, "total_tokens") > 0:
             self.before_overflow = self.used
             self.share = 100.0
         else:
-            self.used = _sum(self.before_overflow, reported)
+            self._put(_sum(self.before_overflow, reported))
             self._last_request(mapping(info, "last_token_usage"))
         self._show()
 
@@ -57,7 +103,8 @@ class Usage:
         """``token_usage_record``."""
         total = payload.get("thread_token_usage")
         if isinstance(total, dict):
-            self.used = _tokens(total)
+            self.recorded = True
+            self.used = tokens_of(total)
             self._last_request(mapping(payload, "usage"))
             self._show()
 
@@ -69,7 +116,7 @@ class Usage:
 
     def _last_request(self, counts: dict[str, Any]) -> None:
         # The thread's total exceeds the window sooner or later; the last request is what is in the context.
-        self._last = _tokens(counts)
+        self._last = tokens_of(counts)
         tokens = number(counts, "total_tokens")
         if self.size and tokens:
             self.share = round(min(100.0, 100.0 * tokens / self.size), 2)
@@ -78,25 +125,41 @@ class Usage:
         self.tokens = replace(self.used, context_window=self.size, context_used_pct=self.share)
 
 
-def _tokens(counts: dict[str, Any]) -> Tokens:
+def _matched(found: re.Match[bytes]) -> Tokens:
+    given, cached, written, made, reasoned = (int(number or 0) for number in found.groups())
+    return Tokens(given, cached, made, reasoned, given + made, cache_write=written)
+
+
+def tokens_of(counts: dict[str, Any]) -> Tokens:
+    """One of Codex's sets of counters."""
     given, made = number(counts, "input_tokens"), number(counts, "output_tokens")
     return Tokens(
         input=given,
         cached_input=number(counts, "cached_input_tokens"),
+        cache_write=number(counts, "cache_write_input_tokens"),
         output=made,
         reasoning=number(counts, "reasoning_output_tokens"),
         total=given + made,
     )
 
 
-def _difference(one: Tokens, other: Tokens) -> Tokens:
-    return _sum(one, Tokens(-other.input, -other.cached_input, -other.output, -other.reasoning, -other.total))
+def difference(one: Tokens, other: Tokens) -> Tokens:
+    """What ``one`` has more than ``other``."""
+    return Tokens(
+        input=one.input - other.input,
+        cached_input=one.cached_input - other.cached_input,
+        cache_write=one.cache_write - other.cache_write,
+        output=one.output - other.output,
+        reasoning=one.reasoning - other.reasoning,
+        total=one.total - other.total,
+    )
 
 
 def _sum(one: Tokens, other: Tokens) -> Tokens:
     return Tokens(
         input=one.input + other.input,
         cached_input=one.cached_input + other.cached_input,
+        cache_write=one.cache_write + other.cache_write,
         output=one.output + other.output,
         reasoning=one.reasoning + other.reasoning,
         total=one.total + other.total,

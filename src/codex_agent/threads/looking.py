@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from codex_agent import holders, index, kernel
 from codex_agent.answers import FileChanged, Ran, Step
-from codex_agent.cost import cost_usd
+from codex_agent.cost import bill
 from codex_agent.errors import ThreadNotFound
 from codex_agent.index.goals import database
 from codex_agent.model import stamp
@@ -27,6 +27,7 @@ from codex_agent.threads.family import sub_agents
 from codex_agent.threads.memory import read
 from codex_agent.threads.owner import Owners, Unknown
 from codex_agent.threads.refs import Ref
+from codex_agent.threads.spending import agents_of, limits_of
 from codex_agent.threads.state import judge, suspect
 from codex_agent.threads.telling import job_now, last_active, title_of
 from codex_agent.verdict import seconds
@@ -84,6 +85,8 @@ def _look(store: Store, ref: Ref, path: str, last: int, prices: Sequence[str], n
     idle_s = max(0.0, now - active_at)
     calls = end.calls if verdict.turn == "open" else []
     row = _row(ref)
+    agents = agents_of(store, ref.codex_home, ref.thread_id)
+    whole = bill([*state.spent, *(agents or ())], prices)
     return ThreadView(
         id=ref.thread_id,
         rollout=path,
@@ -121,7 +124,10 @@ def _look(store: Store, ref: Ref, path: str, last: int, prices: Sequence[str], n
         running=_running(calls, state),
         files=[FileChanged(kind, file, None) for file, kind in state.files.items()],
         tokens=state.tokens,
-        cost_usd=cost_usd(state.by_model, prices),
+        cost_usd=whole.total if state.spent or agents else None,
+        agents_cost_usd=None if agents is None else bill(agents, prices).total,
+        unpriced=whole.unpriced,
+        limits=limits_of(state),
         sub_agents=sub_agents(ref.codex_home, ref.thread_id, owners),
         parent_id=head.parent_id,
         forked_from=head.forked_from,

@@ -1,15 +1,17 @@
 """Owns git: where a work tree begins, which commit it stands at, what was committed, what is changed.
 
 The only room that knows how git keeps its things. Where HEAD stands is read from git's files, without a process,
-since that is asked at every event; what takes more (a log, a status) is asked of ``git``. Only ever reads: takes
-no lock, refreshes no index (``GIT_OPTIONAL_LOCKS=0``), and runs nothing that a repository's configuration names,
-as far as git lets us switch it off.
+since that is asked at every event; what takes more (a log, a status) is asked of ``git``. This file only reads:
+takes no lock, refreshes no index (``GIT_OPTIONAL_LOCKS=0``), and runs nothing that a repository's configuration
+names, as far as git lets us switch it off. ``trees.py`` makes and removes worktrees, ``changes.py`` tells what was
+changed in one, ``writing.py`` commits and merges.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,15 @@ _OF_CALLER = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "G
 _DIFF = ("--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
 _MOST_UNTRACKED = 50  # a process each
 _FIELDS = "%H%x1f%ct%x1f%an%x1f%s"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a git command has said; paths that are no UTF-8 stand in ``out`` as lone surrogates."""
+
+    code: int
+    out: str
+    err: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +111,7 @@ def branch(top: str) -> str | None:
         return None
     name = said[len("ref:") :].strip()
     if name == _ELSEWHERE:
-        name = _ask(top, "symbolic-ref", "--quiet", "HEAD", allowed=(0, 1)).strip()
+        name = ask(top, "symbolic-ref", "--quiet", "HEAD", allowed=(0, 1)).strip()
     return name.removeprefix("refs/heads/") or None
 
 
@@ -162,7 +173,7 @@ def changed(top: str) -> list[str]:
     A file that was moved counts as both paths. What is changed inside a submodule is the submodule's.
     """
     words = ("--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=dirty")
-    entries = _ask(top, "status", *words).split("\0")
+    entries = ask(top, "status", *words).split("\0")
     return [os.path.join(top, entry[3:].rstrip("/")) for entry in entries if len(entry) > 3]
 
 
@@ -172,19 +183,19 @@ def diff(top: str, base: str | None) -> str:
     No program that the repository's configuration names for showing differences is run.
     """
     if base is None:  # git knows the empty tree without its being stored, by either kind of id
-        base = _ask(top, "hash-object", "-t", "tree", "--stdin").strip()
+        base = ask(top, "hash-object", "-t", "tree", "--stdin").strip()
     _not_an_option(top, base)
-    return _ask(top, "diff", *_DIFF, "--ignore-submodules=dirty", base, "--")
+    return ask(top, "diff", *_DIFF, "--ignore-submodules=dirty", base, "--")
 
 
 def diff_untracked(top: str) -> str:
     """The untracked files that are not ignored, as patches that add them; of many only the names."""
-    named = sorted(filter(None, _ask(top, "ls-files", "-z", "--others", "--exclude-standard").split("\0")))
+    named = sorted(filter(None, ask(top, "ls-files", "-z", "--others", "--exclude-standard").split("\0")))
     files = [name for name in named if not name.endswith("/")]  # a slash: another repository in this one
     rest = files[_MOST_UNTRACKED:] + [name for name in named if name.endswith("/")]
     # git says 1 where there is a difference, and 0 for an empty file.
     patches = [
-        _ask(top, "diff", *_DIFF, "--no-index", "--", os.devnull, name, allowed=(0, 1))
+        ask(top, "diff", *_DIFF, "--no-index", "--", os.devnull, name, allowed=(0, 1))
         for name in files[:_MOST_UNTRACKED]
     ]
     return "".join([*patches, *(f"# untracked too: {name}\n" for name in rest)])
@@ -201,14 +212,14 @@ def verify(top: str, rev: str) -> str | None:
     """The id of the commit that a revision means; None if it means none."""
     if not rev or rev.startswith("-") or "\0" in rev:
         return None
-    said = _ask(top, "rev-parse", "--verify", "--quiet", f"{rev}^{{commit}}", allowed=(0, 1)).strip()
+    said = ask(top, "rev-parse", "--verify", "--quiet", f"{rev}^{{commit}}", allowed=(0, 1)).strip()
     return said if _is_commit(said) else None
 
 
 def _log(top: str, *words: str) -> list[Commit]:
     from codex_agent.work_answers import Commit  # late: `start` asks where a tree begins, and for no commit
 
-    said = _ask(
+    said = ask(
         top,
         *("-c", "log.showSignature=false", "-c", "log.mailmap=false"),
         *("log", "-z", "--reverse", "--encoding=UTF-8", f"--format={_FIELDS}", *words, "--"),
@@ -226,18 +237,47 @@ def _not_an_option(top: str, *revisions: str) -> None:
             raise GitFailed(f"'{rev}' is no commit.", "Give a commit's id, or a branch.", path=top)
 
 
-def _ask(top: str, *words: str, allowed: tuple[int, ...] = (0,)) -> str:
-    """What git prints. Raises MissingProgram, or GitFailed for an exit status that is not allowed."""
+def ask(
+    top: str,
+    *words: str,
+    allowed: tuple[int, ...] = (0,),
+    stdin: bytes | None = None,
+    environ: Mapping[str, str] | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> str:
+    """What git prints, run in ``top`` with ``environ`` (else this process's) but for what names a repository.
+
+    Raises MissingProgram, or GitFailed for an exit status that is not allowed.
+    """
+    return run(top, *words, allowed=allowed, stdin=stdin, environ=environ, timeout_s=timeout_s).out
+
+
+def run(
+    top: str,
+    *words: str,
+    allowed: tuple[int, ...] = (0,),
+    stdin: bytes | None = None,
+    environ: Mapping[str, str] | None = None,
+    more_environ: Mapping[str, str] | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> Said:
+    """As ``ask``, with all that git says. ``more_environ`` is put on top, whatever it names."""
     import subprocess
 
-    environ = {name: value for name, value in os.environ.items() if name not in _OF_CALLER}
-    environ |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8"}
+    given = os.environ if environ is None else environ
+    env = {name: value for name, value in given.items() if name not in _OF_CALLER}
+    env |= {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C.UTF-8", **(more_environ or {})}
     argv = ["git", "--no-pager", "-C", top, "-c", "core.fsmonitor=false", *words]
     pipe = subprocess.PIPE
     try:
         # In a session of its own, so that a filter or the like which git runs can be ended with it.
         process = subprocess.Popen(
-            argv, env=environ, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, start_new_session=True
+            argv,
+            env=env,
+            stdin=subprocess.DEVNULL if stdin is None else pipe,
+            stdout=pipe,
+            stderr=pipe,
+            start_new_session=True,
         )
     except OSError as error:
         raise MissingProgram(
@@ -245,16 +285,17 @@ def _ask(top: str, *words: str, allowed: tuple[int, ...] = (0,)) -> str:
         ) from error
     with process:
         try:
-            out, err = process.communicate(timeout=TIMEOUT_S)
+            out, err = process.communicate(stdin, timeout=timeout_s)
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
-            raise GitFailed(f"git took more than {TIMEOUT_S:g} s in {top}.", None, path=top) from None
-    if process.returncode not in allowed:
-        told = err.decode("utf-8", "replace").strip().partition("\n")[0] or f"exit {process.returncode}"
+            raise GitFailed(f"git took more than {timeout_s:g} s in {top}.", None, path=top) from None
+    said = Said(process.returncode, out.decode("utf-8", "surrogateescape"), err.decode("utf-8", "replace").strip())
+    if said.code not in allowed:
+        told = said.err.partition("\n")[0] or f"exit {said.code}"
         raise GitFailed(f"git could not answer in {top}: {told}", f"Try: git -C {top} status", path=top)
-    return out.decode("utf-8", "surrogateescape")
+    return said
 
 
 def _ref(where: Place, name: str) -> str | None:
