@@ -43,6 +43,8 @@ def test_tokens_are_used_up(cli: Cli, home: Home, model: ModelServer, repo: Path
     assert "turn_aborted" in Path(job["rollout"]).read_text(), "Codex was asked, not killed"
     until(lambda: not job_processes(str(home.agent_home)), 10, "nothing left of it")
     assert "budget" in cli("status", job["id"]).out
+    cause = told(cli, "diagnose", job["id"])["cause"]
+    assert cause["reason"] == "budget" and "3,000 of 3,000 tokens" in cause["cause"]
     # What is used up stays so.
     assert "used up" in refused(cli, "send", job["id"], "go on")
     model.on("%%on%%", Step.message("On."))

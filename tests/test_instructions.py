@@ -126,9 +126,13 @@ def test_a_profile(here: Here, home: Home, repo: Path) -> None:
         "config": 'model_verbosity="low"',
         "timeout_min": "7",
         "agents_md": "yes",
+        "budget": "500k",
+        "worktree": "true",
     }.items():
         assert here("config", "set", f"profiles.reviewer.{key}", value.strip("'")).rc == 0
-    argv = dry(here, repo, "--as", "reviewer")["argv"]
+    answer = dry(here, repo, "--as", "reviewer")
+    argv = answer["argv"]
+    assert "/worktrees/repo/" in answer["cwd"]
     assert ("--model=gpt-5.4-mini" in argv) and argv[argv.index("-s") + 1] == "read-only"
     (told_it,) = [word for word in argv if "developer_instructions" in word]
     assert "Find faults; change nothing." in told_it and "stays refused" in told_it

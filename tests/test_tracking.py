@@ -89,8 +89,8 @@ def test_a_whole_contribution(
         "head": after,
         "commits": [{"id": after, "subject": "one thing"}],
         "more_commits": False,
-        "dirty": ["left"],
-        "dirty_count": 1,
+        "dirty": [],
+        "dirty_count": None,
     }
     assert not list(home.agent_home.rglob("no")), "the one folder is open, and nothing else of ours"
     assert job["branches_made"] == ["feature/one"] and job["issue"] == "ISSUE-7"
@@ -182,7 +182,27 @@ def test_a_killed_supervisor_loses_nothing(cli: Cli, home: Home, model: ModelSer
     job = ended(cli, job_id)
     assert job["status"] == "interrupted"
     assert (job["git"]["branch"], job["branches_made"]) == ("before", ["before"])
-    assert [one["subject"] for one in job["git"]["commits"]] == ["a"] and job["git"]["dirty"] == ["x"]
+    assert [one["subject"] for one in job["git"]["commits"]] == ["a"]
+
+
+def test_what_is_not_committed(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+    """Asked of git only where the agent could not have told git what to run for it."""
+    trap = repo / ".git" / "trap"
+    spring = (
+        f"git config filter.x.clean 'touch {trap}; cat'; echo '* filter=x' > .gitattributes; echo y >> README.md"
+    )
+    for more, sprung in (
+        ((), False),
+        (("--add-dir", str(repo / ".git")), True),
+        (("-s", "danger-full-access"), None),
+    ):
+        model.on("%%left", Step.command(f"touch left; {spring}"), Step.message("Done."))
+        job = ended(cli, begin(cli, repo, "%%left", *STRICT, *more))
+        if sprung:
+            assert job["git"]["dirty_count"] is None and not trap.exists()
+        else:
+            assert {"left", "README.md"} <= set(job["git"]["dirty"]) and job["git"]["dirty_count"] == 3
+            assert "3 files not committed" in cli("status", job["id"]).ok().out
 
 
 def test_the_notes_go_with_the_job(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:

@@ -196,6 +196,11 @@ WORDS: dict[str, Words] = {
         ("Give it longer (`--max-time`, 0 is none), or a smaller task.",),
         True,
     ),
+    "budget": Words(
+        "{message}",
+        ("`codex-agent cost {id}` says what it went into.",
+         "`codex-agent resume THREAD` goes on where it stopped, with another --budget or none."),
+    ),
     "dependency": Words("{message}", ("Mend that job, then start this one again.",)),
     "spawn_failed": Words(
         "Its turn had come, and Codex could not be run: {message}",

@@ -16,6 +16,7 @@ from codex_agent.start_options import StartOptions
 
 # The settings speak of minutes, a start of seconds.
 _MINUTES = {"timeout_min": "timeout_s", "max_time_min": "max_time_s"}
+_OF_TREE = ("worktree", "commit")
 _OTHER_NAMES = {"map": "use_map", "codex_profile": "profile"}
 
 
@@ -36,8 +37,15 @@ def applied(options: StartOptions, settings: Settings) -> StartOptions:
             f"There are: {known}." if known else f"Make one: codex-agent config set profiles.{name}.model MODEL",
             profile=name,
         )
-    changes: dict[str, Any] = {"named": None}
+    tree = options.tree
+    wanted = "" if chosen.worktree and tree.worktree is None else tree.worktree
+    changes: dict[str, Any] = {
+        "named": None,
+        "tree": replace(tree, worktree=wanted, commit=chosen.commit or tree.commit),
+    }
     for field in fields(Profile):
+        if field.name in _OF_TREE:
+            continue
         value = getattr(chosen, field.name)
         mine = _MINUTES.get(field.name) or _OTHER_NAMES.get(field.name, field.name)
         given = getattr(options, mine)

@@ -209,6 +209,12 @@ class Profile:
         "The profile of Codex's configuration that it runs with.")
     config: tuple[str, ...] = _key(tuple, "entries KEY=VALUE", lambda words: all("=" in one for one in words), (),
         "Codex configuration, handed on as it is.")
+    worktree: bool = _key(bool, "true or false", lambda _: True, False,
+        "Whether it gets a git worktree of its own, on a new branch.")
+    commit: bool = _key(bool, "true or false", lambda _: True, False,
+        "With a worktree: whether its changes are committed for it.")
+    budget: str | None = _key(str, "tokens (500k, 2M) or dollars (5usd)", _is_plain, None,
+        "It is stopped when it has used so much.")
     gates: tuple[str, ...] = _key(tuple, "names of gates", lambda words: all(map(is_name, words)), (),
         "Gates of which it holds a slot while it runs.")
     timeout_min: float | None = _key(float, _MINUTES, _up_to(0, 1e6), None,

@@ -37,7 +37,11 @@ class Work:
         "Files that are not committed at the job's end, whoever changed them, relative to `top`; the first 20.",
         default_factory=list,
     )
-    dirty_count: int | None = doc("How many there are; null while it runs.", default=None)
+    dirty_count: int | None = doc(
+        "How many there are; null while it runs, and where the agent could write git's own folders: to ask git "
+        "would run what it put there.",
+        default=None,
+    )
 
 
 @dataclass(slots=True)

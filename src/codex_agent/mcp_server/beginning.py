@@ -18,6 +18,7 @@ from codex_agent.review_text import as_text
 from codex_agent.start_options import StartOptions
 from codex_agent.starting import Plan
 from codex_agent.threads.refs import newest, resolve
+from codex_agent.worktrees import TreeOptions
 
 Sandbox = Literal["read-only", "workspace-write", "danger-full-access"]
 
@@ -53,6 +54,10 @@ class Agent:
         default=None,
     )
     add_dirs: list[str] | None = doc("More directories it may write, absolute.", default=None)
+    worktree: bool = doc(
+        "Give it a git worktree of its own, on a new branch: for several agents in one repository.", default=False
+    )
+    commit: bool = doc("With worktree: commit its changes there when a turn or the task ends.", default=False)
     name: str | None = doc(_NAME, default=None)
 
 
@@ -148,6 +153,7 @@ async def agent(call: Call, wanted: Agent) -> Task:
             reasoning=wanted.reasoning,
             sandbox=wanted.sandbox or limits.default_sandbox(settings),
             add_dirs=wanted.add_dirs or [],
+            tree=TreeOptions("" if wanted.worktree else None, commit=wanted.commit),
             name=wanted.name,
             interactive=wanted.interactive,
             approval=wanted.approval,

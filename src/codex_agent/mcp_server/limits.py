@@ -27,7 +27,10 @@ def check(settings: Settings, request: Request) -> None:
             f"Use {most}. The owner of this machine can change the setting.",
             sandbox=request.sandbox,
         )
-    for path in (request.cwd, *request.add_dirs):
+    tree = request.worktree
+    # A worktree lies elsewhere; what counts is whose it is.
+    where = request.cwd if tree is None else tree.source or tree.repository
+    for path in (where, *request.add_dirs):
         check_folder(settings, path)
 
 

@@ -91,13 +91,38 @@ def end(record: Record, env: Mapping[str, str] | None) -> None:
             made = git.commits(work.top, work.head_before, work.head, MOST_COMMITS + 1)
             work.commits = [Committed(one.id, one.subject) for one in made[-MOST_COMMITS:]]
             work.more_commits = len(made) > MOST_COMMITS
-        dirty = git.changed(work.top)
-        work.dirty = [os.path.relpath(path, work.top) for path in dirty[:MOST_DIRTY]]
-        work.dirty_count = len(dirty)
+        if not _could_write_gits_own(record, work.top):
+            dirty = git.changed(work.top)
+            work.dirty = [os.path.relpath(path, work.top) for path in dirty[:MOST_DIRTY]]
+            work.dirty_count = len(dirty)
     except CodexAgentError as error:
         facts.warnings.append(f"Git does not tell all of what was done: {error.message}")
     if env is not None and record.request.track is not None and _may_have_one(record):
         facts.pull_request = _asked(work.top, work.branch or "", env)
+
+
+def _could_write_gits_own(record: Record, top: str) -> bool:
+    """Whether the agent was sandboxed and could write git's own folders all the same.
+
+    To tell what is changed, git runs the filters that its configuration names: what such an agent put there would
+    run here, outside its sandbox, without anybody's doing. Codex keeps the `.git` of a folder it may write
+    read-only, but not one that lies deeper (0.163.0).
+    """
+    request, where = record.request, git.place(top)
+    if request.sandbox != "workspace-write" or where is None:
+        return False
+    for own in (where.folder, where.common):
+        for open_folder in (request.cwd, *request.add_dirs, *request.git_folders):
+            if _within(own, open_folder) and own != os.path.join(open_folder, ".git"):
+                return True
+            if _within(open_folder, own):
+                return True
+    return False
+
+
+def _within(path: str, folder: str) -> bool:
+    path, folder = os.path.realpath(path), os.path.realpath(folder)
+    return os.path.commonpath((path, folder)) == folder
 
 
 def _may_have_one(record: Record) -> bool:
