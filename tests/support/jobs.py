@@ -129,7 +129,7 @@ class Here:
 
     def __call__(self, *words: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> Result:
         with self.monkeypatch.context() as only_now:
-            for name in [name for name in os.environ if name.startswith(("CODEX", "TMUX"))]:
+            for name in [name for name in os.environ if name.startswith(("CODEX", "TMUX", "COLUMNS"))]:
                 only_now.delenv(name)
             for name, value in (self.home.env | (env or {})).items():
                 only_now.setenv(name, value)
