@@ -90,15 +90,11 @@ class Options:
     ] = None
     agents_md: Annotated[
         bool,
-        typer.Option(
-            "--agents-md", help="Tell it how to work under this tool, as `agents-md add` would, for this run only."
-        ),
+        typer.Option("--agents-md", help="Tell it how to work under this tool; no file is written."),
     ] = False
     named: Annotated[
         str | None,
-        typer.Option(
-            "--as", metavar="NAME", help="Start options of a profile in the settings; what is given here wins."
-        ),
+        typer.Option("--as", metavar="NAME", help="Use this profile of the settings; what is given here wins."),
     ] = None
     add_dir: Annotated[
         list[str] | None, typer.Option("--add-dir", help="Another directory the agent may write.")
@@ -182,18 +178,16 @@ class Options:
             help="Begin when fewer than N agents are at work; 0: at once [default: 0, or queue.max_parallel].",
         ),
     ] = None
-    issue: Annotated[
-        str | None, typer.Option("--issue", metavar="WORD", help="The issue it works on, for it and the record.")
-    ] = None
+    issue: Annotated[str | None, typer.Option("--issue", metavar="WORD", help="The issue it works on.")] = None
     no_track: Annotated[
-        bool, typer.Option("--no-track", help="Leave its git and gh alone: branches made and `gh pr` go unnoted.")
+        bool, typer.Option("--no-track", help="Note no branches and pull requests that it makes.")
     ] = False
     worktree: Annotated[
         str | None,
         typer.Option(
             "--worktree",
             metavar="[BRANCH]",
-            help="Give it a git worktree of its own, on this branch [default: codex-agent/NAME, a new one].",
+            help="Give it a git worktree of its own [default: on a new branch, codex-agent/NAME].",
         ),
     ] = None
     base: Annotated[
@@ -204,8 +198,7 @@ class Options:
         typer.Option(
             "--setup",
             metavar="CMD",
-            help="Run this (without a shell) in the new worktree first; if it fails, nothing is started "
-            "[default: worktree.setup].",
+            help="Run this (without a shell) in the new worktree first [default: worktree.setup].",
         ),
     ] = None
     allow_commits: Annotated[
@@ -218,10 +211,10 @@ class Options:
     ] = False
     commit: Annotated[
         bool,
-        typer.Option("--commit", help="Commit its changes for it when a turn or the job ends (with a worktree)."),
+        typer.Option("--commit", help="Commit what it changed in its worktree at the end of turns and job."),
     ] = False
     no_overlap_check: Annotated[
-        bool, typer.Option("--no-overlap-check", help="Say nothing of other agents at work in the same tree.")
+        bool, typer.Option("--no-overlap-check", help="Say nothing of others at work in the same tree.")
     ] = False
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")] = False
     json_output: Json = False
