@@ -251,3 +251,15 @@ def test_an_invented_branch(cli: Cli, home: Home, model: ModelServer, repo: Path
     job = did(cli, model, repo, [f"printf '{note}' > \"$CODEX_AGENT_NOTES/x.note\""])
     assert Folder(str(record(home, job["id"]).request.track)).new() == [Note("branch", "invented", str(repo))]
     assert job["branches_made"] == []
+
+
+def test_a_repository_that_goes_away(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
+    """And the folder of the notes with it: the job goes on and ends as it would have."""
+    model.on(
+        "%%gone",
+        Step.command('git switch -q -c last; mv "$CODEX_AGENT_NOTES" moved; mv .git .gone; touch done'),
+        Step.message("Done."),
+    )
+    job = ended(cli, begin(cli, repo, "%%gone", "-s", "danger-full-access"))
+    assert job["status"] == "completed" and job["git"]["branch_before"] == "main"
+    assert job["git"]["dirty_count"] is None and (repo / "done").exists()

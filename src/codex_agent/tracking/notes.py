@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from typing import Literal
 
 _MOST_BYTES = 65_536
 _MOST_CHARS = 4096
+_MOST_NOTES = 1000  # of one job; each branch in them is looked up
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +41,28 @@ class Folder:
         except OSError:
             return []  # the agent removed it
         self._changed_ns = changed_ns
+        names = names[: _MOST_NOTES - len(self._seen)]
         self._seen.update(names)
-        found = [
-            (os.path.getmtime(path), note) for path in self._paths(names) if (note := _read(path)) is not None
-        ]
+        found = [one for name in names if (one := _read(os.path.join(self.path, name))) is not None]
         return [note for _, note in sorted(found, key=lambda one: one[0])]
 
-    def _paths(self, names: list[str]) -> list[str]:
-        return [path for name in names if os.path.isfile(path := os.path.join(self.path, name))]
 
-
-def _read(path: str) -> Note | None:
+def _read(path: str) -> tuple[float, Note] | None:
+    """A note with its time; None if it is none."""
     try:
         # No link, and no pipe that would keep us waiting.
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(handle, "rb") as file:
-            text = file.read(_MOST_BYTES).decode("utf-8")
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                return None
+            note = _parsed(file.read(_MOST_BYTES).decode("utf-8"))
     except (OSError, UnicodeDecodeError):
         return None
+    return None if note is None else (status.st_mtime, note)
+
+
+def _parsed(text: str) -> Note | None:
     pairs = (part.partition("=") for part in text.split("\0"))
     words = {key: value for key, _, value in pairs if len(value) <= _MOST_CHARS}
     if words.get("kind") == "git" and _plain(words.get("branch", "")) and os.path.isabs(words.get("top", "")):

@@ -6,6 +6,7 @@ never keep a job from ending: what git or gh do not tell in time is left out.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,8 +29,9 @@ def begin(record: Record) -> None:
     top = git.toplevel(record.request.cwd)
     if facts.work is not None or top is None:
         return
-    branch, head = git.branch(top), git.head(top)
-    facts.work = Work(top=top, branch_before=branch, head_before=head, branch=branch, head=head)
+    with contextlib.suppress(CodexAgentError):  # refs that only git can read, and no git
+        branch, head = git.branch(top), git.head(top)
+        facts.work = Work(top=top, branch_before=branch, head_before=head, branch=branch, head=head)
 
 
 class Watch:
@@ -41,7 +43,16 @@ class Watch:
         self._notes = None if folder is None else Folder(folder)
 
     def look(self) -> bool:
-        """Takes what is new into the facts; whether anything was. Reads a few small files."""
+        """Takes what is new into the facts; whether anything was. Reads a few small files.
+
+        What git does not tell now it may tell at the next look, or at the end.
+        """
+        try:
+            return self._look()
+        except CodexAgentError:
+            return False
+
+    def _look(self) -> bool:
         work = self._record.facts.work
         changed = False
         for note in self._notes.new() if self._notes is not None else []:
