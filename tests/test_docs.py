@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import itertools
+import json
 import os
 import re
 import shlex
@@ -28,10 +29,10 @@ if __name__ == "__main__":
     sys.path[:0] = [str(TOP / "src"), str(TOP / "tests")]
 
 import codex_agent  # noqa: E402
-from codex_agent import errors, prompt, settings, verdict  # noqa: E402
+from codex_agent import errors, prompt, schema, settings, verdict  # noqa: E402
 from codex_agent.cause_words import WORDS  # noqa: E402
 from codex_agent.codex import failures  # noqa: E402
-from codex_agent.model import Failure, Status, TurnState  # noqa: E402
+from codex_agent.model import Failure, Job, Status, TurnState  # noqa: E402
 from support import mcp_docs  # noqa: E402
 from support.cli import COMMAND  # noqa: E402
 
@@ -171,6 +172,13 @@ def test_the_exit_codes() -> None:
     for document in ("README.md", "docs/formats.md"):
         told = [int(code) for code in first_words(document, "exit codes")]
         assert told == sorted(EXITS), document
+
+
+def test_the_job_in_the_readme_has_every_field() -> None:
+    text = (TOP / "README.md").read_text(encoding="utf-8")
+    (shown,) = (json.loads(block) for block in re.findall(r"```json\n(\{\n.*?)```", text, re.DOTALL))
+    schema.check(Job, shown)
+    assert list(shown) == [each.name for each in dataclasses.fields(Job)]
 
 
 def test_the_error_codes() -> None:
