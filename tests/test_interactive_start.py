@@ -233,16 +233,16 @@ def test_what_stops_the_idle_clock(cli: Cli, home: Home, model: ModelServer, rep
     """A waiting approval; and each turn gives the whole grace anew."""
     model.on("%%ask", wants("true"), Step.message("Asked."))
     model.on("%%more", Step.message("More."))
-    job_id = begin(cli, repo, "%%ask", "--interactive", "--idle-exit", "2")
+    job_id = begin(cli, repo, "%%ask", "--interactive", "--idle-exit", "4")  # a command takes a second of that
     told(cli, "await-turn", job_id, rc=10)
-    assert cli("wait", job_id, "--timeout", "2.5").rc == 124, "it waits for somebody"
+    assert cli("wait", job_id, "--timeout", "4.5").rc == 124, "it waits for somebody"
     told(cli, "approve", job_id)
     told(cli, "await-turn", job_id)
     assert not told(cli, "send", job_id, "%%more")["reopened"]
-    assert ended(cli, job_id, 10)["status"] == "completed"
+    assert ended(cli, job_id, 15)["status"] == "completed"
     events = told(cli, "output", job_id, "--events", shape="output --events")["events"]
     at = {event["event"]: seconds(event["at"]) for event in events}  # of several the last
-    assert at["answered"] - at["asked"] > 2.5 and at["stopping"] - at["turn_ended"] >= 2
+    assert at["answered"] - at["asked"] > 4.5 and at["stopping"] - at["turn_ended"] >= 4
 
 
 def test_inactivity_is_of_those_at_work(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
