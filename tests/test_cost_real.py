@@ -83,7 +83,9 @@ def threads(out: Outside) -> dict[str, Thread]:
     with ide(out) as editor:
         child = out.script([Step.message("Child.").using(CHILD)])
         steps = (Step.command("ls"), spawns(f"{child} work"), Step.message("Done."))
-        parent = editor.thread(*(step.using(used) for step, used in zip(steps, PARENT, strict=True)))
+        # Codex may tell the parent once more that its sub-agent has ended; the answer to that costs nothing.
+        spare = Step.message("Told.").using(Usage(0))
+        parent = editor.thread(*(step.using(used) for step, used in zip(steps, PARENT, strict=True)), spare)
         editor.ended(parent)
         made["parent"] = parent
         until(lambda: len(list(out.home.codex_home.rglob("rollout-*.jsonl"))) >= len(made) + 1, 20, "the child")

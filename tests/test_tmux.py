@@ -119,6 +119,12 @@ def test_only_ours_are_listed(home: Home, socket: str) -> None:
     assert [session.name for session in tmux.sessions(socket, "my-codex-agent")] == [strangers[-1]]
 
 
+def test_a_server_that_just_goes(home: Home, socket: str) -> None:
+    """It ends with its last session, and may take the next one's client with it: that one begins anew."""
+    for number in range(60):  # without that, about one in three fails
+        tmux.open_session(socket, home.env, f"short-{number}", ["true"], str(home.root))
+
+
 def test_a_name_that_is_taken(home: Home, socket: str) -> None:
     tmux.open_session(socket, home.env, f"{PREFIX}-0000000a", FOREVER, "/")
     with pytest.raises(TmuxFailed, match="duplicate session"):

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
@@ -33,6 +34,9 @@ _NO_SERVER = (
     "server exited",
     "lost server",
 )
+# What a client is told whose server ended while it was connected.
+_JUST_GONE = ("server exited", "lost server")
+_TRIES, _PAUSE_S = 20, 0.02
 # "no current target": the server has no session at all and is about to end.
 _NO_SESSION = ("can't find session", "session not found", "no current target")
 # What tmux itself writes into lines it was asked to color (and OSC 8 links from 3.4 on).
@@ -118,21 +122,28 @@ def open_session(wanted: str | None, environ: Mapping[str, str], name: str, argv
     """Opens a detached session that runs ``argv``; returns the server's socket path. Raises TmuxFailed."""
     flag, value = server_socket(wanted, environ)
     # By name where it has one: only then does tmux make the folder its socket lies in.
-    with _own_environment():
-        done = _server(os.path.abspath(value) if flag == "-S" else None, value).cmd(
-            "new-session",
-            "-d",
-            *("-P", "-F", "#{socket_path}"),
-            *("-s", name),
-            *("-x", str(COLUMNS), "-y", str(LINES)),
-            *("-e", "CODEX_AGENT_MARK="),  # an agent may have launched this server by itself, mark and all
-            *("-c", _word(cwd.replace("#", "##"))),  # tmux expands formats in it, and #(...) is a command
-            "--",
-            *map(_word, argv),
-            # What a person's tmux.conf may say of sessions nobody looks at, or of panes that are done.
-            *(";", "set-option", "-t", f"={name}:", "destroy-unattached", "off"),
-            *(";", "set-option", "-w", "-t", f"={name}:", "remain-on-exit", "off"),
-        )
+    server = _server(os.path.abspath(value) if flag == "-S" else None, value)
+    for left_tries in reversed(range(_TRIES)):
+        with _own_environment():
+            done = server.cmd(
+                "new-session",
+                "-d",
+                *("-P", "-F", "#{socket_path}"),
+                *("-s", name),
+                *("-x", str(COLUMNS), "-y", str(LINES)),
+                *("-e", "CODEX_AGENT_MARK="),  # an agent may have launched this server by itself, mark and all
+                *("-c", _word(cwd.replace("#", "##"))),  # tmux expands formats in it, and #(...) is a command
+                "--",
+                *map(_word, argv),
+                # What a person's tmux.conf may say of sessions nobody looks at, or of panes that are done.
+                *(";", "set-option", "-t", f"={name}:", "destroy-unattached", "off"),
+                *(";", "set-option", "-w", "-t", f"={name}:", "remain-on-exit", "off"),
+            )
+        # The server goes when its last session ends, and with it whoever has just connected: no session was made,
+        # and the next call launches a server.
+        if done.returncode == 0 or not left_tries or not any(one in " ".join(done.stderr) for one in _JUST_GONE):
+            break
+        time.sleep(_PAUSE_S)
     if done.returncode != 0 or not done.stdout:
         raise TmuxFailed(
             f"tmux could not open session {name}: {' '.join(done.stderr) or 'it said nothing'}.",
