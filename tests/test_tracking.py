@@ -253,6 +253,15 @@ def test_an_invented_branch(cli: Cli, home: Home, model: ModelServer, repo: Path
     assert job["branches_made"] == []
 
 
+def test_a_note_about_a_repository_that_git_cannot_read(
+    cli: Cli, home: Home, model: ModelServer, repo: Path
+) -> None:
+    note = f"kind=git\\0branch=other\\0top={repo}/broken"
+    broken = "git init -q broken && echo '[' >> broken/.git/config"
+    job = did(cli, model, repo, [f"{broken}; printf '{note}' > \"$CODEX_AGENT_NOTES/x.note\""])
+    assert job["status"] == "completed" and job["branches_made"] == []
+
+
 def test_a_repository_that_goes_away(cli: Cli, home: Home, model: ModelServer, repo: Path) -> None:
     """And the folder of the notes with it: the job goes on and ends as it would have."""
     model.on(

@@ -8,12 +8,13 @@ import shutil
 import signal
 import stat
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from codex_agent.tracking import wrappers
+from codex_agent.tracking import helper, wrappers
 from support import Home, until
 
 REAL = str(shutil.which("git"))
@@ -223,6 +224,14 @@ def test_gh(bench: Bench, home: Home, tmp_path: Path) -> None:
     assert len(big.stdout) == 3000017 and big.returncode == 0
     cut = subprocess.run(["sh", "-c", f"'{ours}' pr create | head -c 5"], env=env, capture_output=True, timeout=20)
     assert cut.stdout == b"\0" * 5
+
+
+def test_what_is_asked_for_a_note_holds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gh that waits for the network; one that answers is heard."""
+    monkeypatch.setattr(helper, "_ASK_S", 0.2)
+    began = time.monotonic()
+    assert helper._ask(["/bin/sleep", "30"]) == "" and time.monotonic() - began < 5
+    assert helper._ask(["/bin/echo", "heard"]) == "heard" and helper._ask(["/bin/false"]) == ""
 
 
 def test_none_where_there_is_none(bench: Bench, home: Home) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
+import time
 
 NOTES = "CODEX_AGENT_NOTES"
 _FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-_MOST_OUTPUT = 65536
+_MOST_OUTPUT, _ASK_S = 65536, 10.0
 _FROM_A_PROCESS = 0  # si_code of kill(2) and below; what the terminal sends goes to all of a group anyway
 
 
@@ -183,11 +185,18 @@ def _ask(argv: list[str]) -> str:
         (os.POSIX_SPAWN_DUP2, write, 1),
         (os.POSIX_SPAWN_DUP2, nowhere, 2),
     ]
-    pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions)
+    pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions, setsigmask=[])
     os.close(write)
     os.close(nowhere)
-    with open(read, "rb") as pipe:
-        said = pipe.read(_MOST_OUTPUT)
+    said, deadline = b"", time.monotonic() + _ASK_S
+    while select.select([read], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        chunk = os.read(read, _MOST_OUTPUT)
+        if not chunk:
+            break
+        said += chunk
+    else:  # a network that does not answer must not hold the agent's command
+        os.kill(pid, signal.SIGKILL)
+    os.close(read)
     _, status = os.waitpid(pid, 0)
     return said.decode("utf-8", "surrogateescape").strip() if status == 0 else ""
 
