@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from codex_agent.tracking import helper, wrappers
+from codex_agent.tracking.notes import Folder, Note
 from support import Home, until
 
 REAL = str(shutil.which("git"))
@@ -170,6 +171,29 @@ def test_ended_by_a_signal(bench: Bench, number: signal.Signals) -> None:
         environ = Path(f"/proc/{sleeper}/environ").read_bytes()
         if os.fsencode(bench.notes) in environ:
             os.kill(int(sleeper), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "words", ["switch -c mine", "checkout -qb mine", "checkout -Bmine", "switch --create=mine", "switch -C mine"]
+)
+def test_whoever_switches_meanwhile(bench: Bench, words: str) -> None:
+    """Two agents may have one work tree: the note names what was made, not where HEAD is by then."""
+    first, _ = two(bench)
+    hook = first / ".git" / "hooks" / "post-checkout"
+    hook.write_text("#!/bin/sh\ngit symbolic-ref HEAD refs/heads/theirs\n")
+    hook.chmod(0o755)
+    assert bench.run(bench.wrapper, words.split(), first).returncode == 0
+    (note,) = Folder(str(bench.notes)).new()
+    assert note == Note("branch", "mine", str(first))
+
+
+def test_a_name_in_gits_own_way(bench: Bench) -> None:
+    """`@{-1}` is whatever git says it is."""
+    first, _ = two(bench)
+    for words in ("switch -c mine", "switch main", "branch -D mine", "switch -c @{-1}"):
+        assert bench.run(bench.wrapper, words.split(), first).returncode == 0, words
+    notes = Folder(str(bench.notes)).new()
+    assert [note.value for note in notes] == ["mine", "mine"]
 
 
 def test_in_a_terminal(bench: Bench) -> None:

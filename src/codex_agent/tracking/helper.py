@@ -29,7 +29,7 @@ def main(kind: str, real: str, words: list[str]) -> int:
     if status == 0 and what:
         # Whatever goes wrong from here on is no fault of the command's.
         with contextlib.suppress(Exception):
-            note = _note_git(real, words) if kind == "git" else _note_gh(real, words, what, b"".join(seen))
+            note = _note_git(real, words, what) if kind == "git" else _note_gh(real, words, what, b"".join(seen))
             if note is not None:
                 _write({"kind": kind, "cwd": os.getcwd(), **note})
     if status < 0:
@@ -105,18 +105,22 @@ def _is_terminal() -> bool:
 
 
 def _branch(words: list[str]) -> str:
-    """Whether this makes a branch: `checkout -b` and its like, `switch -c` and its like."""
+    """The branch this makes, by its words (`checkout -b` or `switch -c` and their likes); empty if none."""
     at = _verb(words)
     flags = {"checkout": ("b", "B", "--orphan"), "switch": ("c", "C", "--create", "--force-create", "--orphan")}
-    for word in words[at + 1 :]:
+    rest = words[at + 1 :]
+    for number, word in enumerate(rest):
         if word == "--":
             break
+        following = rest[number + 1] if number + 1 < len(rest) else ""
         for flag in flags[words[at]]:
             if flag.startswith("--"):
-                if word == flag or word.startswith(f"{flag}="):
-                    return "branch"
+                if word == flag:
+                    return following
+                if word.startswith(f"{flag}="):
+                    return word[len(flag) + 1 :]
             elif word.startswith("-") and not word.startswith("--") and flag in word[1:]:
-                return "branch"
+                return word[1:].partition(flag)[2] or following
     return ""
 
 
@@ -129,10 +133,15 @@ def _verb(words: list[str]) -> int:
     return at
 
 
-def _note_git(real: str, words: list[str]) -> dict[str, str] | None:
-    """Where that left HEAD, asked of git as the command was."""
+def _note_git(real: str, words: list[str], branch: str) -> dict[str, str] | None:
+    """The branch with its work tree, asked of git as the command was.
+
+    Not where HEAD stands now: somebody else may have switched it in the meantime. Only where the words name the
+    branch in a way of git's own (`@{-1}`) does HEAD have to say.
+    """
     before = words[: _verb(words)]
-    branch = _ask([real, *before, "symbolic-ref", "--quiet", "--short", "HEAD"])
+    if "@{" in branch:
+        branch = _ask([real, *before, "symbolic-ref", "--quiet", "--short", "HEAD"])
     top = _ask([real, *before, "rev-parse", "--show-toplevel"])
     return {"branch": branch, "top": top} if branch and top else None
 
