@@ -8,8 +8,7 @@ import typing
 
 import pytest
 
-from codex_agent import jobs
-from codex_agent.cli import show
+from codex_agent import job_text, jobs
 from codex_agent.model import Job, Status, Tokens, TurnState
 from codex_agent.store import Store
 from support import Home
@@ -59,7 +58,9 @@ def test_the_table_of_eight_jobs_in_any_state(look: Here) -> None:
     now += [dataclasses.replace(job, status=status) for status in typing.get_args(Status)]
     for one in now:
         # Three bytes a character, two columns on a terminal.
-        assert size(show.table([dataclasses.replace(one, prompt="世" * 100)] * 8, color=False)) < MOST_FOR_EIGHT
+        assert (
+            size(job_text.table([dataclasses.replace(one, prompt="世" * 100)] * 8, color=False)) < MOST_FOR_EIGHT
+        )
 
 
 def test_some_fields_as_json(look: Here) -> None:

@@ -17,7 +17,8 @@ import pytest
 
 from codex_agent.errors import AmbiguousId, JobNotFound, StoreUnwritable
 from codex_agent.model import Facts, Failure, Job, Process, Record, Request, Tokens, Turn, stamp
-from codex_agent.store import SUFFIXES, Store, is_id
+from codex_agent.sealed import is_id
+from codex_agent.store import SUFFIXES, Store
 
 SRC = str(Path(__file__).parents[1] / "src")
 

@@ -10,8 +10,14 @@ import pytest
 from codex_agent import verdict
 from codex_agent.answers import Approvals, Asked, Responded, Sent, TurnReport
 from codex_agent.cli import talking
-from codex_agent.cli.common import LIMIT_REASONS, exit_of_job, exit_of_report, worst
-from codex_agent.cli.show import asked, details, state
+from codex_agent.cli.common import (
+    LIMIT_REASONS,
+    exit_of_job,
+    exit_of_report,
+    worst,
+)
+from codex_agent.cli.show import asked
+from codex_agent.job_text import details, state
 from codex_agent.model import BUSY, CurrentTurn, Failure, Job, LastTurn, Question, TurnState, Waiting
 from codex_agent.store import Store
 from support import Home, Result

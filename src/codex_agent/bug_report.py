@@ -21,8 +21,8 @@ from codex_agent.diagnosis_answers import Diagnosis
 from codex_agent.errors import CodexAgentError
 from codex_agent.gates.conditions import GIB, MIB, disk_free, memory_free
 from codex_agent.model import TERMINAL, stamp
-from codex_agent.render import plain, span
 from codex_agent.store import Store
+from codex_agent.text import plain, span
 
 _JOBS, _EVENTS = 5, 20
 _STDERR_LINES = 12

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from codex_agent.render import span
+from codex_agent.text import span
 
 
 class Words(NamedTuple):

@@ -18,7 +18,7 @@ from codex_agent.codex.failures import diagnose
 from codex_agent.codex.limits import reset_counted, reset_said
 from codex_agent.diagnosis_answers import Cause
 from codex_agent.model import TERMINAL, Failure, Job, Record
-from codex_agent.render import span
+from codex_agent.text import span
 from codex_agent.verdict import seconds
 
 SILENT_S = 120.0

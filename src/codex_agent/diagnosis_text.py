@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 
 from codex_agent.diagnosis_answers import Diagnosis
-from codex_agent.render import plain, span
+from codex_agent.text import plain, span
 
 _LINE_CHARS = 2000  # of a command line, a variable, a line of stderr; JSON has all of it
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from codex_agent import jobs, kernel
 from codex_agent.errors import BadState, CodexAgentError, GitFailed, JobNotFound, StoreUnwritable
 from codex_agent.model import TERMINAL, Job, Problem, Process
-from codex_agent.store import Store, is_id
+from codex_agent.sealed import is_id
+from codex_agent.store import Store
 from codex_agent.tracking import wrappers
 from codex_agent.verdict import seconds
 

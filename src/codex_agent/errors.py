@@ -6,7 +6,9 @@ the doors (``cli``) turn an error into text or JSON in one place.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+TYPE_CHECKING = False  # as `typing` has it, without loading that: the fast routes need the exit codes
+if TYPE_CHECKING:
+    from typing import Any, ClassVar
 
 EXIT_OK = 0
 EXIT_FAILED = 1

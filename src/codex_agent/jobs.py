@@ -1,16 +1,19 @@
 """Owns what readers ask about jobs: one, all, wait for them. Settles a job whose supervisor turns out dead.
 
 The record is the answer: no rollout is parsed here and no process started. Must never write anything but, through
-``settle``, the end of a job that has no supervisor.
+``settle``, the end of a job that has no supervisor, and the roster, which may be lost.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Literal
 
+from codex_agent import roster
 from codex_agent.calls import Ended, ask, wait_down
 from codex_agent.errors import CodexAgentError, JobNotFound, StoreUnwritable
 from codex_agent.model import TERMINAL, Job, JobList, Problem, Record, stamp
@@ -49,21 +52,61 @@ def several(store: Store, ids: Iterable[str]) -> JobList:
 
 def listing(store: Store, *, statuses: Collection[str] = (), limit: int | None = None) -> JobList:
     """All jobs, living ones first, then the newest; of these statuses and at most ``limit`` if told so."""
-    records, problems = store.load_all()
+    ids = store.ids()
+    if limit is None or len(ids) <= roster.MANY:
+        return _listing(store, ids, statuses, limit, 0)
+    known = roster.current(store.home, store.folder) or _call_the_roll(store)
+    found = _by_roster(store, known, statuses, limit)
+    if any(problem.id not in known.others for problem in found.problems):
+        # A record was edited where it stands, which the folder's time does not tell.
+        found = _by_roster(store, _call_the_roll(store), statuses, limit)
+    return found
+
+
+def _by_roster(store: Store, known: roster.Roster, statuses: Collection[str], limit: int) -> JobList:
+    ended = [one for one in known.lines if not statuses or roster.status_of(one) in statuses]
+    ids = [*known.others, *map(roster.id_of, ended[:limit])]
+    return _listing(store, ids, statuses, limit, len(ended[limit:]))
+
+
+def _listing(
+    store: Store, ids: Sequence[str], statuses: Collection[str], limit: int | None, unseen: int
+) -> JobList:
+    """These jobs as a list; ``unseen`` more there are that will not be shown."""
     jobs: list[Job] = []
-    for record in records:
+    problems: list[Problem] = []
+    for job_id in ids:
         try:
-            jobs.append(_view(store, record))
+            jobs.append(view(store, job_id))
         except JobNotFound:
             continue  # deleted meanwhile
         except CodexAgentError as error:
-            problems.append(Problem(record.id, store.path(record.id, ".json"), error.code, error.message))
+            problems.append(Problem(job_id, store.path(job_id, ".json"), error.code, error.message))
     if statuses:
         jobs = [job for job in jobs if job.status in statuses]
-    jobs.sort(key=lambda job: job.created_at, reverse=True)
+    jobs.sort(key=lambda job: (job.created_at, job.id), reverse=True)
     jobs.sort(key=lambda job: job.status in TERMINAL)
     problems.sort(key=lambda one: one.id)
-    return JobList(stamp(), jobs if limit is None else jobs[:limit], problems, len(jobs))
+    return JobList(stamp(), jobs if limit is None else jobs[:limit], problems, unseen + len(jobs))
+
+
+def _call_the_roll(store: Store) -> roster.Roster:
+    """A new roster: every record is read."""
+    since_ns = roster.folder_ns(store.folder)
+    lines, others = [], []
+    for job_id in store.ids():
+        line, version = None, ""
+        with contextlib.suppress(CodexAgentError, OSError):
+            version = roster.mark(os.stat(store.path(job_id, ".json")))  # before it is read
+            job = view(store, job_id)
+            if job.status in TERMINAL:
+                line = roster.line(job.id, job.name, job.status, job.created_at, version)
+                since_ns = since_ns if version else 0  # too young: it has a line the next time
+        if line is None or not version:
+            others.append(job_id)
+        else:
+            lines.append(line)
+    return roster.save(store.home, since_ns, others, lines)
 
 
 def wait(
@@ -82,7 +125,12 @@ def wait(
     One thread a job sleeps in the kernel, on that job's lock or on its supervisor's answer: no polling, woken when
     it happens. The threads are daemons; one that is still asleep at the time-out dies with the process.
     """
+    wanted = set(ids)
     ended: set[str] = set()
+    if timeout_s == 0 and until == "end":
+        # No thread could be so quick.
+        ended = {job_id for job_id in wanted if view(store, job_id).status in TERMINAL}
+        return bool(ended) if wait_any else ended == wanted
     troubles: list[BaseException] = []
     news = threading.Condition()
 
@@ -95,7 +143,6 @@ def wait(
             ended.add(job_id)
             news.notify()
 
-    wanted = set(ids)
     for job_id in wanted:
         threading.Thread(target=follow, args=(job_id,), daemon=True).start()
     with news:

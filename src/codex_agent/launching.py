@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from codex_agent import codex, git, handshake, kernel, tmux
+from codex_agent import codex, git, handshake, kernel, sealing, tmux
 from codex_agent.errors import CodexAgentError, StartFailed, TmuxFailed
 from codex_agent.gates import admission
 from codex_agent.model import Record
@@ -47,7 +47,7 @@ def launch(
     line = admission.enter(store, record, settings)
     try:
         if not line.is_in:
-            store.save(record)  # its time of making is the one of its place
+            sealing.save(store, record)  # its time of making is the one of its place
         with handshake.Offer(store.temporary(record.id, "sock")) as offer:
             argv = [sys.executable, "-I", "-S", "-E", _guardian(), store.home, record.id, offer.path]
             before = record.facts.tmux_socket

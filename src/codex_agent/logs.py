@@ -15,9 +15,9 @@ from codex_agent import jobs, screen, tmux
 from codex_agent.answers import Attach, SessionRow, Sessions
 from codex_agent.errors import BadState, JobNotFound, RecordUnreadable
 from codex_agent.model import TERMINAL, stamp
-from codex_agent.render import plain
 from codex_agent.settings import Settings
 from codex_agent.store import Store
+from codex_agent.text import plain
 
 _BLOCK = 1 << 16
 _LOOK_S = 0.1

@@ -9,10 +9,11 @@ Times are UTC, ISO 8601 with milliseconds and a final ``Z``. Durations carry the
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Literal
 
+from codex_agent.stamps import stamp as stamp
+from codex_agent.text import SUMMARY_CHARS as SUMMARY_CHARS
 from codex_agent.tokens import Spent as Spent
 from codex_agent.tokens import Tokens as Tokens
 from codex_agent.tokens import doc as doc
@@ -50,7 +51,6 @@ Activity = Literal["start", "stream", "channel", "rollout", "answer"]
 WaitKind = Literal["command", "file_change", "permissions", "question", "elicitation", "prompt", "other"]
 
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "interrupted"})
-SUMMARY_CHARS = 500
 PROMPT_HEAD_CHARS = 100
 
 # While one of these holds, the agent has not handed the turn back.
@@ -63,13 +63,6 @@ LISTEN, THREAD = "@LISTEN@", "@THREAD@"
 
 # Sandbox modes Codex takes; the last one removes the sandbox and must be asked for by its full name.
 SANDBOXES = ("read-only", "workspace-write", "danger-full-access")
-
-
-def stamp(at: float | None = None) -> str:
-    """``at`` (seconds since the epoch; now by default) as ``2026-11-21T09:18:43.058Z``."""
-    at = time.time() if at is None else at
-    whole = int(at)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((at - whole) * 1000):03d}Z"
 
 
 @dataclass(slots=True)

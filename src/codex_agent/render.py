@@ -11,6 +11,7 @@ from typing import Any
 
 from codex_agent.execstream import objects
 from codex_agent.model import Facts, Request
+from codex_agent.text import plain
 
 _BOLD, _DIM, _RED, _GREEN, _YELLOW, _CYAN, _OFF = (
     "\x1b[1m",
@@ -24,26 +25,7 @@ _BOLD, _DIM, _RED, _GREEN, _YELLOW, _CYAN, _OFF = (
 _OUTPUT_LINES = 12
 _LINE_CHARS = 400
 _PROMPT_LINES = 12
-# Everything below a space but tab and newline, delete, and the C1 controls.
-_CONTROLS = {code: None for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if code not in (0x09, 0x0A)}
 _KINDS = {"add": ("+", _GREEN), "delete": ("-", _RED), "update": ("~", _YELLOW)}
-
-
-def plain(text: str) -> str:
-    """The text without control characters; carriage returns become line ends."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_CONTROLS)
-
-
-def span(ms: int) -> str:
-    """A duration as ``4.2s``, ``3m12s``, ``2h05m`` or ``3d4h``."""
-    seconds = ms // 1000
-    if seconds < 60:
-        return f"{ms / 1000:.1f}s"
-    if seconds < 3600:
-        return f"{seconds // 60}m{seconds % 60:02d}s"
-    if seconds < 86400:
-        return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"
-    return f"{seconds // 86400}d{seconds % 86400 // 3600}h"
 
 
 def shown_prompt(request: Request) -> str | None:

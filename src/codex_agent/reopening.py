@@ -11,7 +11,7 @@ import copy
 import os
 from collections.abc import Mapping
 
-from codex_agent import arrival, budget, codex, mailbox, tmux
+from codex_agent import arrival, budget, codex, mailbox, sealing, tmux
 from codex_agent.command_lines import set_argv
 from codex_agent.drivers.base import Message
 from codex_agent.errors import BadState, StoreUnwritable
@@ -45,7 +45,7 @@ def reopen(store: Store, job_id: str, message: Message, settings: Settings, envi
             record.facts.queued = len(box)
             try:
                 mailbox.save(store, job_id, box)
-                store.save(record)
+                sealing.save(store, record)
             except BaseException:
                 _put_back(store, before, waited)
                 raise
@@ -66,7 +66,7 @@ def _put_back(store: Store, before: Record, waited: list[Message]) -> None:
     with contextlib.suppress(StoreUnwritable):
         mailbox.save(store, before.id, waited)
     with contextlib.suppress(StoreUnwritable):
-        store.save(before)
+        sealing.save(store, before)
 
 
 def _still_to_say(record: Record, messages: list[Message]) -> list[Message]:

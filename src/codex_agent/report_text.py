@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from codex_agent.answers import FileChanged
 from codex_agent.model import Tokens
-from codex_agent.render import plain
+from codex_agent.text import plain
 from codex_agent.work_answers import CommandRun, Commits, Mistake, Note, RanTests, Report, ReportList, TurnDone
 
 _LINES, _LINE_CHARS, _SPAN_CHARS = 80, 2_000, 200

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from codex_agent.model import ReviewTarget
-from codex_agent.render import plain
 from codex_agent.review_answers import Finding, Review
+from codex_agent.text import plain
 
 
 def as_text(found: Review) -> str:

@@ -1,7 +1,8 @@
 """Owns where the settings come from, and what is said when one is wrong.
 
 Weakest first: the default, the settings file, the environment (``CODEX_AGENT_<KEY>``), the flags of a
-command (``override``). The keys are ``settings_keys``'s, the text of the file is ``settings_file``'s. An empty
+command (``override``). The keys are ``settings_keys``'s, the text of the file is
+``settings_file``'s, where it is ``places``'s. An empty
 variable counts as not set, as for the XDG variables.
 
 Must never look at a job, or find out whether a path exists or a model is real. Cheap on purpose, every command
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
@@ -21,6 +21,7 @@ from typing import Any, Literal, NamedTuple
 from codex_agent import settings_file
 from codex_agent.errors import SettingsError, UsageError
 from codex_agent.model import SANDBOXES
+from codex_agent.places import OTHER_VARIABLES, cache_dir, config_path, expand, home, user_home
 from codex_agent.settings_keys import (
     APP,
     BOOLS,
@@ -43,17 +44,25 @@ from codex_agent.settings_keys import (
     key_of,
 )
 
-__all__ = ["APP", "KEYS", "NAMED_KEYS", "Check", "Gate", "Key", "Profile", "Queue", "Settings", "Value", "key_of"]
+__all__ = [
+    "APP",
+    "KEYS",
+    "NAMED_KEYS",
+    "OTHER_VARIABLES",
+    "Check",
+    "Gate",
+    "Key",
+    "Profile",
+    "Queue",
+    "Settings",
+    "Value",
+    "cache_dir",
+    "config_path",
+    "home",
+    "key_of",
+    "user_home",
+]
 
-# Variables of ours that are no settings; the job's own ones are set by us for Codex and for
-# --notify-on-complete.
-OTHER_VARIABLES = frozenset(
-    VARIABLE_PREFIX + word
-    for word in (
-        *("HOME", "JOB_ID", "MARK", "STATUS", "ERROR", "SERVER", "NAME", "ISSUE", "PROJECT"),
-        *("NOTES", "WRAPPERS", "BASH_ENV", "WORKTREE", "BRANCH", "SOURCE"),
-    )
-)
 TEST_VARIABLES = VARIABLE_PREFIX + "TEST_"
 
 Origin = Literal["default", "file", "env"]
@@ -65,59 +74,6 @@ class Shown(NamedTuple):
     key: str
     value: Value
     origin: Origin
-
-
-# ---- places ----
-
-
-def user_home(environ: Mapping[str, str]) -> str:
-    """The user's home folder: HOME if it is absolute, else what the user database says."""
-    home = environ.get("HOME", "")
-    if os.path.isabs(home):
-        return home
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_dir
-    except KeyError:
-        raise SettingsError("There is no home folder for this user.", "Set HOME to an absolute path.") from None
-
-
-def home(environ: Mapping[str, str]) -> str:
-    """The folder of everything we keep, absolute: CODEX_AGENT_HOME, else ``~/.codex-agent``. It need not
-    exist.
-    """
-    given = environ.get("CODEX_AGENT_HOME", "")
-    if not given:
-        return os.path.join(user_home(environ), ".codex-agent")
-    return os.path.abspath(_expand(given, environ))
-
-
-def cache_dir(environ: Mapping[str, str]) -> str:
-    """The folder for what can be found out again (versions of Codex binaries), below ``home``."""
-    return os.path.join(home(environ), "cache")
-
-
-def config_path(environ: Mapping[str, str]) -> str:
-    """The settings file, where platformdirs puts it for this environment. It need not exist.
-
-    On Linux that is the XDG rule, written out here because importing platformdirs costs more than all else
-    that ``load`` does; a test holds it to platformdirs.
-    """
-    base = environ.get("XDG_CONFIG_HOME", "")
-    if not os.path.isabs(base):
-        if sys.platform == "linux":
-            base = os.path.join(user_home(environ), ".config")
-        else:
-            from platformdirs import user_config_dir
-
-            # platformdirs knows the process's environment only; what it says below HOME goes below the
-            # given one.
-            base = user_config_dir()
-            below = os.path.relpath(base, user_home(os.environ))
-            if not below.startswith(".."):
-                base = os.path.join(user_home(environ), below)
-    return os.path.join(base, APP, "config.toml")
 
 
 # ---- reading ----
@@ -280,17 +236,13 @@ def _check(key: Key, value: Any, environ: Mapping[str, str]) -> Value:
     if type(value) is not key.kind:
         raise ValueError(value)
     if isinstance(value, str) and key.ok in (is_path, is_socket):
-        value = _expand(value, environ)
+        value = expand(value, environ)
     if isinstance(value, tuple) and key.ok is are_paths:
-        value = tuple(_expand(each, environ) for each in value)
+        value = tuple(expand(each, environ) for each in value)
     if not key.ok(value):
         raise ValueError(value)
     checked: Value = value
     return checked
-
-
-def _expand(path: str, environ: Mapping[str, str]) -> str:
-    return os.path.join(user_home(environ), path[2:]) if path.startswith("~/") else path
 
 
 # ---- errors ----

@@ -10,7 +10,7 @@ import contextlib
 import os
 from functools import partial
 
-from codex_agent import execstream, kernel, rollouts
+from codex_agent import execstream, kernel, rollouts, sealing
 from codex_agent.errors import MissingProgram, StoreUnwritable
 from codex_agent.gates import slots
 from codex_agent.model import Facts, Record, stamp
@@ -48,7 +48,7 @@ def settle(store: Store, job_id: str, *, by: str) -> Record:
         facts.ended_at = stamp()
         if facts.turn.state == "completed" and facts.last_message is not None:
             store.write(job_id, ".result", facts.last_message.encode("utf-8", "replace"))
-        store.save(record)
+        sealing.save(store, record)
         with contextlib.suppress(StoreUnwritable):  # the end is written, and that counts
             from codex_agent import debug_file  # late: few jobs are settled
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from time import time
 
-from codex_agent import git
+from codex_agent import git, sealing
 from codex_agent.errors import CodexAgentError, JobNotFound, RecordUnreadable
 from codex_agent.model import Record, stamp
 from codex_agent.store import Store
@@ -138,7 +138,7 @@ def warn(store: Store, record: Record) -> list[str]:
     told = warnings(store, record)
     if told:
         record.facts.warnings += told
-        store.save(record)
+        sealing.save(store, record)
     return told
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from codex_agent import budget, codex, instructions, profiles, prompt, tmux
+from codex_agent import budget, codex, instructions, profiles, prompt, sealing, tmux
 from codex_agent.codex.home import codex_home
 from codex_agent.command_lines import exec_options, set_argv
 from codex_agent.errors import BadState, MissingProgram, StoreUnwritable, UsageError
@@ -229,7 +229,7 @@ def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str,
             record.facts.warnings += told
             planned.notices += told
             set_argv(record.request, planned.found, environ)
-            store.save(record)
+            sealing.save(store, record)
         if planned.overlap_check:
             from codex_agent import sharing
 
@@ -249,7 +249,7 @@ def _save_new(store: Store, record: Record, *, alone: bool) -> None:
     """The first save. Name and thread are taken under the settle lock, so that two starts cannot both get them."""
     thread_id = record.facts.thread_id if alone else None
     if record.name is None and thread_id is None:
-        store.save(record)
+        sealing.save(store, record)
         return
     with store.settling():
         has_thread = None if thread_id is None else live_job(store, thread_id)
@@ -262,7 +262,7 @@ def _save_new(store: Store, record: Record, *, alone: bool) -> None:
                     "Choose another --name, or end that job first.",
                     id=other.id,
                 )
-        store.save(record)
+        sealing.save(store, record)
 
 
 def live_job(store: Store, thread_id: str, *, but: str | None = None) -> Record | None:

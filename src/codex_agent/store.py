@@ -26,12 +26,11 @@ from typing import Any
 from codex_agent.decoding import decode
 from codex_agent.errors import AmbiguousId, JobNotFound, RecordTooNew, RecordUnreadable, StoreUnwritable
 from codex_agent.model import RECORD_VERSION, Problem, Record, stamp
+from codex_agent.sealed import ID_CHARS, Sealed, ids, is_held, is_id, seal, wait_dead
 
-ID_CHARS = 8
 # A reader that settles sweeps for 5 s at most; one that takes much longer has been stopped.
 _SETTLE_S, _SETTLE_LOOK_S = 10.0, 0.01
 _LIST = "codex-agent jobs --all lists every job."
-_HEX = frozenset("0123456789abcdef")
 # Every file a job may have; what `delete` removes.
 SUFFIXES = (
     ".json",
@@ -99,7 +98,7 @@ class Store:
     def ids(self) -> list[str]:
         """Every id that has a record, in no particular order."""
         try:
-            names = os.listdir(self.folder)
+            return ids(self.folder)
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -107,7 +106,6 @@ class Store:
             raise StoreUnwritable(
                 f"Cannot read {self.folder}: {error.strerror}.", hint, path=self.folder
             ) from error
-        return [name[:-5] for name in names if name.endswith(".json") and is_id(name[:-5])]
 
     def resolve(self, ref: str) -> str:
         """The id that ``ref`` means: an id, a name (first of a living job, then the newest), a unique prefix."""
@@ -174,10 +172,14 @@ class Store:
                 problems.append(Problem(job_id, self.path(job_id, ".json"), error.code, error.message))
         return records, problems
 
-    def save(self, record: Record) -> None:
-        """Replaces the record. Raises StoreUnwritable and then the old one still stands."""
+    def save(self, record: Record, answer: Sealed | None = None) -> None:
+        """Replaces the record. Raises StoreUnwritable and then the old one still stands.
+
+        With ``answer`` (see ``sealing``) readers are told that without decoding the record.
+        """
         text = json.dumps(asdict(record), ensure_ascii=False, separators=(",", ":"))
-        self.write(record.id, ".json", text.encode("utf-8", "surrogatepass"))
+        data = text.encode("utf-8", "surrogatepass")
+        self.write(record.id, ".json", data if answer is None else seal(data, answer))
 
     def write(self, job_id: str, suffix: str, content: bytes) -> None:
         """Puts a whole file in place at once, durably. Raises StoreUnwritable."""
@@ -278,15 +280,7 @@ class Store:
 
     def wait_dead(self, job_id: str) -> bool:
         """Sleeps in the kernel until nobody holds the job's lock; False if there is no lock file."""
-        try:
-            handle = os.open(self.path(job_id, ".lock"), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH)
-        finally:
-            os.close(handle)
-        return True
+        return wait_dead(self.path(job_id, ".lock"))
 
     @contextlib.contextmanager
     def settling(self) -> Iterator[None]:
@@ -325,29 +319,6 @@ def _lock_within(handle: int, seconds: float, folder: str) -> None:
                     path=folder,
                 ) from None
             sleep(_SETTLE_LOOK_S)
-
-
-def is_held(path: str) -> bool | None:
-    """Whether somebody holds this lock of ours exclusively; None if it is gone.
-
-    Opened for reading: closing that wakes nobody who listens for the end of writing.
-    """
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
-
-
-def is_id(text: str) -> bool:
-    """Whether this has the form of a job id."""
-    return len(text) == ID_CHARS and _HEX.issuperset(text)
 
 
 def _unreadable(file: str, job_id: str, why: str) -> RecordUnreadable:

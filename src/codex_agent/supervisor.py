@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from codex_agent import budget, drivers, handshake, kernel, rollouts
+from codex_agent import budget, drivers, handshake, kernel, rollouts, sealing
 from codex_agent.codex.failures import telling_stderr_line
 from codex_agent.desk import Desk
 from codex_agent.errors import CodexAgentError, StoreUnwritable
@@ -128,7 +128,7 @@ class Supervisor:
         facts = self.facts
         facts.started_at = facts.started_at or stamp()
         facts.last_activity_at, facts.last_activity_by = stamp(), "start"
-        self.store.save(self.record)
+        sealing.save(self.store, self.record)
         self.note("started", pid=pid)
         return pid
 
@@ -338,7 +338,7 @@ class Supervisor:
             closing(job.status, job.failure.message if job.failure else None, facts, job.elapsed_ms / 1000)
         )
         self.outputs.close()
-        self._persist(lambda: self.store.save(self.record))
+        self._persist(lambda: sealing.save(self.store, self.record))
         self._write_debug_file()
         self.note("ended", status=job.status, reason=job.failure.reason if job.failure else None)
         self._line.give_back()
@@ -390,7 +390,7 @@ class Supervisor:
         self.facts.stderr_bytes = self.outputs.stderr_bytes
         self._committer.at_turn_end()
         try:
-            self.store.save(self.record)
+            sealing.save(self.store, self.record)
             self._dirty = False
             self.desk.look()
         except StoreUnwritable:

@@ -14,9 +14,9 @@ from codex_agent import jobs, rollouts
 from codex_agent.answers import Changed, Entry, FileChanged, Marked, Noted, Planned, Ran, Said, Transcript, Used
 from codex_agent.errors import BadState
 from codex_agent.model import TERMINAL
-from codex_agent.render import plain
 from codex_agent.rollouts.conversation import Conversation
 from codex_agent.store import Store
+from codex_agent.text import plain
 
 _FIRST_LINES, _LAST_LINES, _LINE_CHARS = 4, 8, 400  # of a command's output
 _NUMBER_CHARS = 6  # a longer word is the beginning of an id

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from typing import IO
 
 from benchmarks.stage import Place
+from codex_agent import sealed, sealing
 from codex_agent.model import Record
 
 Change = Callable[[Record, int], None]
@@ -37,8 +38,9 @@ def copies(place: Place, of: Record, count: int, change: Change | None = None, *
         record.tmux_session = f"codex-agent-{record.id}"
         if change is not None:
             change(record, number)
-        with open(place.store.path(record.id, ".json"), "w", encoding="utf-8") as file:
-            json.dump(asdict(record), file, ensure_ascii=False, separators=(",", ":"))
+        data = json.dumps(asdict(record), ensure_ascii=False, separators=(",", ":")).encode()
+        with open(place.store.path(record.id, ".json"), "wb") as file:
+            file.write(sealed.seal(data, sealing.answer(record)))
         with open(place.store.path(record.id, ".lock"), "w", encoding="utf-8"):
             pass
         ids.append(record.id)

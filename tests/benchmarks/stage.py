@@ -25,8 +25,18 @@ from support.home import clean_environ, make_home
 
 TOP = Path(__file__).parents[2]
 LAUNCHER = str(TOP / "bin" / "codex-agent")
-# What bin/codex-agent ends in.
-_START = 'import sys; sys.argv[0] = "codex-agent"; from codex_agent.__main__ import main; sys.exit(main())'
+# What bin/codex-agent ends in; and what pip and uv write for it where it is installed.
+_START = """import sys
+sys.path.insert(0, sys.argv.pop(1))
+sys.argv.pop(0)
+from codex_agent.__main__ import main
+main()"""
+_SCRIPT = """#!{python}
+import sys
+from codex_agent.__main__ import main
+if __name__ == '__main__':
+    sys.exit(main())
+"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,14 @@ class Place:
 
     def argv(self, *words: str) -> list[str]:
         """The command line as bin/codex-agent starts it, without the shell before it."""
-        return [self.python, "-I", "-c", _START, *words]
+        return [self.python, "-I", "-S", "-c", _START, str(TOP / "src"), LAUNCHER, *words]
+
+    def script(self) -> str:
+        """The script that an installation of the same code has on PATH."""
+        path = self.home.root / "codex-agent"
+        path.write_text(_SCRIPT.format(python=self.python))
+        path.chmod(0o755)
+        return str(path)
 
     def time(self, *words: str) -> float:
         """Seconds that one call takes; it must succeed."""

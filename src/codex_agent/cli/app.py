@@ -1,15 +1,9 @@
-"""Owns the top of the command line: the commands put together, and every error turned into text or JSON.
-
-The one place where an error becomes an exit code.
-"""
+"""Owns the top of the command line: the commands put together, and typer's complaints in our form."""
 
 from __future__ import annotations
 
-import os
 import re
 import sys
-import traceback
-from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -32,8 +26,8 @@ from codex_agent.cli import (
     trees,
     work,
 )
-from codex_agent.cli.common import print_json, print_text
-from codex_agent.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CodexAgentError, SystemRefused
+from codex_agent.cli.telling import failed, print_text, tell
+from codex_agent.errors import EXIT_INTERRUPTED, EXIT_USAGE
 
 app = typer.Typer(
     name="codex-agent",
@@ -110,48 +104,15 @@ def run(words: list[str]) -> int:
         code = app(args=with_values(words), prog_name="codex-agent", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except CodexAgentError as error:
-        return _tell(error.to_json(), error.exit_code, as_json)
     except typer.Abort:
         return EXIT_INTERRUPTED
     except typer.TyperException as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             print_text(str(error))
             return EXIT_USAGE
-        return _tell(_usage(error), EXIT_USAGE, as_json)
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader (head, a pager) has enough.
-        _discard_stdout()
-        return EXIT_FAILED
-    except OSError as error:
-        return _refused(error, as_json)
-    except Exception as error:
-        # A fault of ours: said in the form that was asked for, and in full on stderr.
-        traceback.print_exc()
-        told = {
-            "code": "internal",
-            "message": f"{type(error).__name__}: {error}",
-            "hint": "This is a bug: report it.",
-        }
-        return _tell(told, EXIT_FAILED, as_json)
-
-
-def _refused(error: OSError, as_json: bool) -> int:
-    """What a verb foresees is one of our errors by now; this is what is left, a full stdout among it."""
-    what = f"{error.filename}: " if error.filename else ""
-    told = SystemRefused(f"{what}{error.strerror or error}.")
-    try:
-        return _tell(told.to_json(), told.exit_code, as_json)
-    except OSError:
-        _discard_stdout()
-        return _tell(told.to_json(), told.exit_code, False)
-
-
-def _discard_stdout() -> None:
-    """Nothing more may be written, not even what is still in a buffer."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return tell(_usage(error), EXIT_USAGE, as_json)
+    except BaseException as error:
+        return failed(error, as_json)
 
 
 def _usage(error: typer.TyperException) -> dict[str, object]:
@@ -171,13 +132,3 @@ def _usage(error: typer.TyperException) -> dict[str, object]:
         message = re.sub(r"^(No such command '\S+ .*'\.) Did you mean .*", r"\1", message)
         hint = f'To give a task: codex-agent start "...". {hint}'
     return {"code": "usage", "message": message, "hint": hint}
-
-
-def _tell(error: Mapping[str, object], code: int, as_json: bool) -> int:
-    if as_json:
-        print_json({"error": dict(error)})
-    else:
-        print(f"codex-agent: {error['message']}", file=sys.stderr)
-        if error.get("hint"):
-            print(f"  {error['hint']}", file=sys.stderr)
-    return code

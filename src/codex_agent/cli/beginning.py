@@ -10,11 +10,12 @@ import typer
 
 from codex_agent.answers import DryRun
 from codex_agent.calling import me
-from codex_agent.cli.common import note, print_json, print_text, wait_for
+from codex_agent.cli.common import wait_for
 from codex_agent.cli.options import Options
-from codex_agent.cli.show import details
 from codex_agent.cli.talking import wait_for_turn
+from codex_agent.cli.telling import note, print_json, print_text
 from codex_agent.errors import EXIT_FAILED
+from codex_agent.job_text import details
 from codex_agent.model import Job
 from codex_agent.settings import Settings
 from codex_agent.store import Store

@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
@@ -16,13 +15,13 @@ import typer
 from codex_agent import jobs
 from codex_agent import settings as settings_room
 from codex_agent.answers import TurnReport
+from codex_agent.cli.telling import broken_off, print_json, print_text
 from codex_agent.errors import (
     EXIT_FAILED,
     EXIT_LIMIT,
     EXIT_NEEDS_YOU,
     EXIT_OK,
     CodexAgentError,
-    Interrupted,
     UsageError,
 )
 from codex_agent.jobs import Until
@@ -43,12 +42,6 @@ def store() -> Store:
 def settings() -> settings_room.Settings:
     """The settings in force."""
     return settings_room.load(os.environ)
-
-
-def print_json(answer: Any) -> None:
-    """One answer (a dataclass or plain data) on one line of stdout."""
-    data = dataclasses.asdict(answer) if dataclasses.is_dataclass(answer) else answer  # type: ignore[arg-type]
-    print_text(json.dumps(data, ensure_ascii=False))
 
 
 def print_jobs_json(answer: Job | JobList, fields: str | None) -> None:
@@ -89,23 +82,6 @@ def _field_names(fields: str) -> list[str]:
 def _only(job: Job, names: list[str]) -> dict[str, Any]:
     whole = dataclasses.asdict(job)
     return {name: whole[name] for name in names}
-
-
-def print_text(text: str) -> None:
-    """A line of stdout; what cannot be encoded is replaced, never an error."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write((text + "\n").encode("utf-8", "replace"))
-    sys.stdout.buffer.flush()
-
-
-def note(text: str) -> None:
-    """A remark for a person, on stderr."""
-    print(text, file=sys.stderr)
-
-
-def color() -> bool:
-    """Whether stdout is a terminal that wants colors (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def duration(text: str, unit: str, what: str) -> float:
@@ -161,12 +137,7 @@ def no_longer_waiting(ids: list[str], again: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        them = " ".join(ids)
-        raise Interrupted(
-            "No longer waiting; what runs goes on.",
-            f"codex-agent {again} {them} waits again, codex-agent kill {them} ends it.",
-            ids=ids,
-        ) from None
+        raise broken_off(again, ids) from None
 
 
 def exit_of_report(report: TurnReport) -> int:

@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from codex_agent.cli.common import Json, duration, note, print_json, print_text, settings, store
-from codex_agent.cli.show import columns, limit, one_line
+from codex_agent.cli.common import (
+    Json,
+    duration,
+    settings,
+    store,
+)
+from codex_agent.cli.show import limit
+from codex_agent.cli.telling import note, print_json, print_text
 from codex_agent.codex.home import codex_home
 from codex_agent.cost_answers import By
 from codex_agent.errors import UsageError
+from codex_agent.job_text import columns
+from codex_agent.text import one_line
 
 if TYPE_CHECKING:
     from codex_agent.cost_answers import CostReport, CostRow

@@ -6,7 +6,8 @@ import os
 
 import typer
 
-from codex_agent.cli.common import JobRef, Json, print_json, print_text, store
+from codex_agent.cli.common import JobRef, Json, store
+from codex_agent.cli.telling import print_json, print_text
 
 
 def register(app: typer.Typer) -> None:

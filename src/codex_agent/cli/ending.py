@@ -13,13 +13,11 @@ from codex_agent.cli.common import (
     JobRefs,
     Json,
     duration,
-    note,
-    print_json,
-    print_text,
     store,
 )
-from codex_agent.cli.show import state
+from codex_agent.cli.telling import note, print_json, print_text
 from codex_agent.errors import CodexAgentError
+from codex_agent.job_text import state
 from codex_agent.model import JobList, Problem, stamp
 
 

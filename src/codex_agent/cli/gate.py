@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codex_agent.cli.common import Json, duration, note, print_json, print_text, settings, store
-from codex_agent.cli.show import one_line
+from codex_agent.cli.common import (
+    Json,
+    duration,
+    settings,
+    store,
+)
+from codex_agent.cli.telling import note, print_json, print_text
 from codex_agent.errors import EXIT_FAILED
+from codex_agent.text import one_line
 
 if TYPE_CHECKING:
     from codex_agent.gate_answers import GateCheck, Standing

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codex_agent.cli.common import Json, print_json, print_text
+from codex_agent.cli.common import Json
+from codex_agent.cli.telling import print_json, print_text
 
 if TYPE_CHECKING:
     from codex_agent.answers import AgentsMd

@@ -19,23 +19,20 @@ from codex_agent.cli.common import (
     Json,
     Strip,
     check_fields,
-    color,
     exit_of_job,
-    note,
     print_jobs_json,
-    print_json,
-    print_text,
     resolve_all,
     settings,
     store,
     wait_for,
     worst,
 )
-from codex_agent.cli.show import asks, details, state, table
+from codex_agent.cli.telling import color, note, print_json, print_text
 from codex_agent.errors import EXIT_FAILED, EXIT_TIMED_OUT, UsageError
+from codex_agent.fast.limit import keep as keep_limit
+from codex_agent.job_text import details, outcome, table
 from codex_agent.jobs import Until
 from codex_agent.model import TERMINAL
-from codex_agent.render import plain
 
 _STATUSES = ("pending", "queued", "running", "completed", "failed", "interrupted")
 
@@ -73,7 +70,7 @@ def jobs(
     for word in status or ():
         if word not in _STATUSES:
             raise UsageError(f"Unknown status '{word}'.", f"One of {', '.join(_STATUSES)}.")
-    most = None if show_all else limit or settings().jobs_limit
+    most = None if show_all else limit or _usual_limit()
     answer = jobs_room.listing(store(), statuses=status or (), limit=most)
     if json_output:
         print_jobs_json(answer, fields)
@@ -83,6 +80,12 @@ def jobs(
         note(f"{answer.total - len(answer.jobs)} more: --all")
     for problem in answer.problems:
         note(f"warning: {problem.message}")
+
+
+def _usual_limit() -> int:
+    usual = settings().jobs_limit
+    keep_limit(os.environ, usual)
+    return usual
 
 
 def wait(
@@ -122,8 +125,7 @@ def wait(
         print_jobs_json(answer, fields)
     else:
         for job in answer.jobs:
-            told = plain(job.failure.message) if job.failure else asks(job.waiting_for) if job.waiting_for else ""
-            print_text(f"{job.id}  {state(job)}" + (f"  {told}" if told else ""))
+            print_text(outcome(job))
     if not done:
         if not json_output:
             note(f"Timed out after {timeout:g} s.")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codex_agent.cli.common import Json, duration, print_json, print_text, store
+from codex_agent.cli.common import Json, duration, store
+from codex_agent.cli.telling import print_json, print_text
 from codex_agent.codex.home import codex_home
 from codex_agent.errors import UsageError
 

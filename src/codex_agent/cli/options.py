@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from codex_agent.cli.common import Json, duration, resolve_all, settings, store
+from codex_agent.cli.common import (
+    Json,
+    duration,
+    resolve_all,
+    settings,
+    store,
+)
 from codex_agent.errors import UsageError
 from codex_agent.worktrees import TreeOptions
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from codex_agent.cli.beginning import begin
-from codex_agent.cli.common import print_json, print_text, settings, store
+from codex_agent.cli.common import settings, store
 from codex_agent.cli.options import Options, read_prompt, start_options, takes_options
+from codex_agent.cli.telling import print_json, print_text
 from codex_agent.model import Job
 from codex_agent.review_text import as_text
 

@@ -10,7 +10,8 @@ import typer
 
 from codex_agent import settings as settings_room
 from codex_agent.answers import Config, ConfigPath, Setting
-from codex_agent.cli.common import Json, print_json, print_text
+from codex_agent.cli.common import Json
+from codex_agent.cli.telling import print_json, print_text
 from codex_agent.errors import EXIT_MISSING_PROGRAM, UsageError
 
 

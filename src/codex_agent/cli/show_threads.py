@@ -6,8 +6,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 from codex_agent.calling import me
-from codex_agent.cli.show import columns, cost, limit, one_line, tokens
-from codex_agent.render import plain, span
+from codex_agent.cli.show import limit
+from codex_agent.job_text import columns, cost, tokens
+from codex_agent.text import one_line, plain, span
 
 if TYPE_CHECKING:
     from codex_agent.thread_answers import SubAgent, ThreadList, ThreadView

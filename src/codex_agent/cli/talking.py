@@ -20,17 +20,16 @@ from codex_agent.cli.common import (
     argument,
     exit_of_report,
     no_longer_waiting,
-    note,
-    print_json,
-    print_text,
     resolve_all,
     settings,
     store,
 )
-from codex_agent.cli.show import asked, asks, responses, state
+from codex_agent.cli.show import asked, responses
+from codex_agent.cli.telling import note, print_json, print_text
 from codex_agent.errors import EXIT_NEEDS_YOU, EXIT_OK, EXIT_TIMED_OUT, UsageError
-from codex_agent.render import plain
+from codex_agent.job_text import asks, state
 from codex_agent.store import Store
+from codex_agent.text import plain
 
 Seconds = Annotated[
     float | None,

@@ -8,8 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codex_agent.cli.common import Json, color, duration, note, print_json, print_text, settings, store
+from codex_agent.cli.common import (
+    Json,
+    duration,
+    settings,
+    store,
+)
 from codex_agent.cli.show_threads import details, table
+from codex_agent.cli.telling import color, note, print_json, print_text
 from codex_agent.codex.home import codex_home
 from codex_agent.errors import UsageError
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codex_agent.cli.common import JobRef, Json, color, note, print_json, print_text, store
-from codex_agent.cli.show import columns, one_line
+from codex_agent.cli.common import JobRef, Json, store
+from codex_agent.cli.telling import color, note, print_json, print_text
 from codex_agent.errors import EXIT_BAD_STATE, CodexAgentError, UsageError
+from codex_agent.job_text import columns
+from codex_agent.text import one_line
 
 if TYPE_CHECKING:
     from codex_agent.tree_answers import MergeHow, WorktreeKept, WorktreeRow

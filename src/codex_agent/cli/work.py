@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from codex_agent.cli.common import Json, argument, note, print_json, print_text, settings, store
+from codex_agent.cli.common import (
+    Json,
+    argument,
+    settings,
+    store,
+)
+from codex_agent.cli.telling import note, print_json, print_text
 from codex_agent.codex.home import codex_home
 from codex_agent.errors import UsageError
-from codex_agent.render import plain
+from codex_agent.text import plain
 
 if TYPE_CHECKING:
     from codex_agent.work_answers import Apart, Note, Notes, OverlapList, Sharer, Tree

@@ -19,7 +19,8 @@ from codex_agent.codex.resuming import resume_argv
 from codex_agent.drivers.base import Done, Host, Json, Message, refusal
 from codex_agent.errors import RecordUnreadable, StartFailed, StoreUnwritable
 from codex_agent.model import Resume, stamp
-from codex_agent.render import event_text, plain
+from codex_agent.render import event_text
+from codex_agent.text import plain
 
 _LINE_LIMIT = 1 << 26
 # How long Codex may take to open a thread: 0.2 s as a rule, more for a long one and with many at once.

@@ -21,7 +21,7 @@ from typing import Any, Literal, get_args
 
 from codex_agent.errors import StoreUnwritable
 from codex_agent.model import stamp
-from codex_agent.store import is_held
+from codex_agent.sealed import is_held
 
 # aside: it stands in the line and lets others by, since it waits for something else first.
 State = Literal["aside", "waiting", "in"]

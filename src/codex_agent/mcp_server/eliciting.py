@@ -18,8 +18,8 @@ from codex_agent.answers import Responded
 from codex_agent.errors import BadState, CodexAgentError, UsageError
 from codex_agent.mcp_server.door import Call
 from codex_agent.model import Job, Question, Waiting
-from codex_agent.render import plain
 from codex_agent.store import Store
+from codex_agent.text import plain
 
 _LOOK_S = 0.5
 _KEY = "answer"

@@ -11,7 +11,7 @@ from typing import Any
 
 from codex_agent.model import stamp
 from codex_agent.monitor_answers import EventKind, MonitorEvent
-from codex_agent.render import plain
+from codex_agent.text import plain
 
 TEXT_CHARS = 200
 _WORDS = 120
