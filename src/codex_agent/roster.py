@@ -48,9 +48,9 @@ def status_of(one: bytes) -> str:
     return one[34 : one.index(b" ", 34)].decode("ascii")
 
 
-def name_of(one: bytes) -> bytes:
-    """What that job is called; empty if it has no name."""
-    return one.split(b" ", 4)[4]
+def name_of(one: bytes) -> str | None:
+    """What that job is called."""
+    return one.split(b" ", 4)[4].decode("utf-8", "surrogatepass") or None
 
 
 def mark(status: os.stat_result) -> str:

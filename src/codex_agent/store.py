@@ -23,6 +23,7 @@ from dataclasses import asdict
 from time import monotonic, sleep
 from typing import Any
 
+from codex_agent import roster
 from codex_agent.decoding import decode
 from codex_agent.errors import AmbiguousId, JobNotFound, RecordTooNew, RecordUnreadable, StoreUnwritable
 from codex_agent.model import RECORD_VERSION, Problem, Record, stamp
@@ -111,12 +112,11 @@ class Store:
         """The id that ``ref`` means: an id, a name (first of a living job, then the newest), a unique prefix."""
         if is_id(ref) and os.path.exists(self.path(ref, ".json")):
             return ref
-        records, problems = self.load_all()
-        named = [record for record in records if record.name == ref]
+        known = self.named()
+        named = [(job_id, created_at) for job_id, name, created_at in known if name == ref]
         if named:
-            return max(named, key=lambda record: (self.is_alive(record.id), record.created_at)).id
-        known = [record.id for record in records] + [problem.id for problem in problems]
-        matches = sorted(job_id for job_id in known if ref and job_id.startswith(ref))
+            return max(named, key=lambda one: (self.is_alive(one[0]), one[1]))[0]
+        matches = sorted(job_id for job_id, _, _ in known if ref and job_id.startswith(ref))
         if len(matches) == 1:
             return matches[0]
         if matches:
@@ -127,6 +127,31 @@ class Store:
                 matches=matches,
             )
         raise JobNotFound(f"No job '{ref}'.", _LIST, id=ref)
+
+    def named(self) -> list[tuple[str, str | None, str]]:
+        """Each job's id, name and time of making; of one whose record cannot be read only the id."""
+        lines, ids = self._roster()
+        found = [(roster.id_of(one), roster.name_of(one), one[:24].decode("ascii")) for one in lines]
+        for job_id in ids:
+            try:
+                record = self.load(job_id)
+            except JobNotFound:
+                continue  # deleted since the folder was listed
+            except RecordUnreadable:
+                found.append((job_id, None, ""))
+            else:
+                found.append((job_id, record.name, record.created_at))
+        return found
+
+    def unended(self) -> list[str]:
+        """The jobs that may live: every id but those that the roster knows to have ended."""
+        return self._roster()[1]
+
+    def _roster(self) -> tuple[list[bytes], list[str]]:
+        """The lines of the roster, where there are many jobs and one is kept; and the ids it says nothing of."""
+        ids = self.ids()
+        known = roster.current(self.home, self.folder) if len(ids) > roster.MANY else None
+        return ([], ids) if known is None else (known.lines, known.others)
 
     # ---- records ----
 

@@ -44,7 +44,6 @@ class Jobs:
             return ref
         if not ref or not ref.isprintable():
             return None
-        word = ref.encode("utf-8")
         try:
             known = self._roster()
             names = self._names(known)
@@ -52,7 +51,7 @@ class Jobs:
             return None
         if names is None:
             return None
-        matches = [job_id for job_id, name in names if name == word]
+        matches = [job_id for job_id, name in names if name == ref]
         matches = matches or [job_id for job_id, _ in names if job_id.startswith(ref)]
         return matches[0] if len(matches) == 1 else None
 
@@ -97,7 +96,7 @@ class Jobs:
 
         return roster.current(self.home, self.folder)
 
-    def _names(self, known: Roster | None) -> list[tuple[str, bytes]] | None:
+    def _names(self, known: Roster | None) -> list[tuple[str, str | None]] | None:
         """Each job's id and name; None if not all is known. Raises OSError."""
         names = []
         if known is None:
@@ -113,5 +112,5 @@ class Jobs:
             job = sealed.read(self.folder, job_id)
             if job is None:
                 return None
-            names.append((job_id, (job.name or "").encode("utf-8")))
+            names.append((job_id, job.name))
         return names
