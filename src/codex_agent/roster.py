@@ -43,6 +43,11 @@ def id_of(one: bytes) -> str:
     return one[25:33].decode("ascii")
 
 
+def created_at(one: bytes) -> str:
+    """When that job was made."""
+    return one[:24].decode("ascii")
+
+
 def status_of(one: bytes) -> str:
     """How that job ended."""
     return one[34 : one.index(b" ", 34)].decode("ascii")

@@ -131,7 +131,7 @@ class Store:
     def named(self) -> list[tuple[str, str | None, str]]:
         """Each job's id, name and time of making; of one whose record cannot be read only the id."""
         lines, ids = self._roster()
-        found = [(roster.id_of(one), roster.name_of(one), one[:24].decode("ascii")) for one in lines]
+        found = [(roster.id_of(one), roster.name_of(one), roster.created_at(one)) for one in lines]
         for job_id in ids:
             try:
                 record = self.load(job_id)

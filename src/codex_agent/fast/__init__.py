@@ -8,12 +8,14 @@ libtmux, re or subprocess, or starts a process (tests/test_fast_guard.py).
 
 from __future__ import annotations
 
+import os
+
 ROUTES = ("status", "jobs", "wait")
 
 
 def route(words: list[str]) -> int | None:
     """The exit code of a call that was answered here; None if it is the typer way's, and nothing was printed."""
-    if not words or words[0] not in ROUTES:
+    if not words or words[0] not in ROUTES or "_CODEX_AGENT_COMPLETE" in os.environ:  # a shell completes a word
         return None
     from codex_agent.fast import looking
 

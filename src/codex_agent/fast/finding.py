@@ -39,7 +39,10 @@ class Jobs:
         return f"{self.folder}/{job_id}.lock"
 
     def resolve(self, ref: str) -> str | None:
-        """The one id that this means: an id, a name, a unique prefix; None if there is none, or a choice."""
+        """The id that this means: an id, a name (first of a living job, then the newest), a unique prefix.
+
+        None if there is none, or more than one, or not all is known.
+        """
         if sealed.is_id(ref) and os.path.exists(f"{self.folder}/{ref}.json"):
             return ref
         if not ref or not ref.isprintable():
@@ -51,8 +54,10 @@ class Jobs:
             return None
         if names is None:
             return None
-        matches = [job_id for job_id, name in names if name == ref]
-        matches = matches or [job_id for job_id, _ in names if job_id.startswith(ref)]
+        named = [(job_id, created_at) for job_id, name, created_at in names if name == ref]
+        if named:
+            return max(named, key=lambda one: (sealed.is_held(self.lock(one[0])) is True, one[1]))[0]
+        matches = [job_id for job_id, _, _ in names if job_id.startswith(ref)]
         return matches[0] if len(matches) == 1 else None
 
     def listing(self, statuses: Sequence[str], limit: int | None) -> tuple[list[Sealed], int] | None:
@@ -60,7 +65,7 @@ class Jobs:
         try:
             known = self._roster()
             if known is None:
-                ids = sealed.ids(self.folder)
+                ids = self._ids()
             elif limit is None:
                 return None
             else:
@@ -96,21 +101,28 @@ class Jobs:
 
         return roster.current(self.home, self.folder)
 
-    def _names(self, known: Roster | None) -> list[tuple[str, str | None]] | None:
-        """Each job's id and name; None if not all is known. Raises OSError."""
+    def _ids(self) -> list[str]:
+        """Every id. Raises OSError."""
+        try:
+            return sealed.ids(self.folder)
+        except FileNotFoundError:
+            return []
+
+    def _names(self, known: Roster | None) -> list[tuple[str, str | None, str]] | None:
+        """Each job's id, name and time of making; None if not all is known. Raises OSError."""
         names = []
         if known is None:
-            ids = sealed.ids(self.folder)
+            ids = self._ids()
             if len(ids) > MANY:
                 return None
         else:
             from codex_agent import roster
 
             ids = known.others
-            names = [(roster.id_of(one), roster.name_of(one)) for one in known.lines]
+            names = [(roster.id_of(one), roster.name_of(one), roster.created_at(one)) for one in known.lines]
         for job_id in ids:
             job = sealed.read(self.folder, job_id)
             if job is None:
                 return None
-            names.append((job_id, job.name))
+            names.append((job_id, job.name, job.created_at))
         return names
