@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from codex_agent.sealed import Sealed
 
 MANY = 200  # as in roster.py: fewer are read each time
-_TERMINAL = ("completed", "failed", "interrupted")
+TERMINAL = ("completed", "failed", "interrupted")
 
 
 class Jobs:
@@ -90,7 +90,7 @@ class Jobs:
                     return None  # it was edited where it stands
                 jobs.append(job)
         jobs.sort(key=lambda job: (job.created_at, job.id), reverse=True)
-        jobs.sort(key=lambda job: job.status in _TERMINAL)
+        jobs.sort(key=lambda job: job.status in TERMINAL)
         return jobs[:limit], total
 
     def _roster(self) -> Roster | None:

@@ -14,7 +14,7 @@ from codex_agent.fast.words import Words, number, split
 from codex_agent.places import home
 
 EXIT_OK, EXIT_FAILED, EXIT_TIMED_OUT = 0, 1, 124  # as in errors.py, which takes longer to load than all of this
-_STATUSES = ("pending", "queued", "running", "completed", "failed", "interrupted")
+STATUSES = ("pending", "queued", "running", "completed", "failed", "interrupted")
 
 
 def answer(words: list[str]) -> int | None:
@@ -43,7 +43,7 @@ def _jobs(jobs: Jobs, given: list[str]) -> int | None:
     if words is None or words.rest:
         return None
     statuses = words.values.get("--status", [])
-    if any(status not in _STATUSES for status in statuses):
+    if any(status not in STATUSES for status in statuses):
         return None
     limit, is_known = _limit(words)
     if not is_known:

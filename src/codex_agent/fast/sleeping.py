@@ -5,8 +5,6 @@ To wait for all of them it does not matter which is slept on first. Must never w
 
 from __future__ import annotations
 
-import os
-
 TYPE_CHECKING = False  # as `typing` has it, without loading that
 if TYPE_CHECKING:
     from codex_agent.fast.finding import Jobs
@@ -64,6 +62,7 @@ def _ended(jobs: Jobs, job_id: str, *, sleep: bool) -> bool:
 def _is_settled(jobs: Jobs, job_id: str) -> bool:
     """Whether a job whose record does not tell has ended, by those who work that out and write it down."""
     from codex_agent.jobs import view
+    from codex_agent.model import TERMINAL
     from codex_agent.store import Store
 
-    return view(Store(os.path.dirname(jobs.folder)), job_id).status in ("completed", "failed", "interrupted")
+    return view(Store(jobs.home), job_id).status in TERMINAL
