@@ -19,9 +19,11 @@ from support import until
 
 
 def test_said_twice() -> None:
-    assert (
-        *(errors.EXIT_OK, errors.EXIT_FAILED, errors.EXIT_TIMED_OUT),
-    ) == (looking.EXIT_OK, looking.EXIT_FAILED, looking.EXIT_TIMED_OUT)
+    assert (*(errors.EXIT_OK, errors.EXIT_FAILED, errors.EXIT_TIMED_OUT),) == (
+        looking.EXIT_OK,
+        looking.EXIT_FAILED,
+        looking.EXIT_TIMED_OUT,
+    )
     assert set(looking.STATUSES) == set(get_args(Status)) and set(finding.TERMINAL) == TERMINAL
     assert KEYS["jobs_limit"].default == limit.DEFAULT
     assert list(Job.__dataclass_fields__)[:2] == ["id", "name"], "where a sealed record's name is looked for"

@@ -7,6 +7,7 @@ The record is the answer: no rollout is parsed here and no process started. Must
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -15,7 +16,7 @@ from typing import Literal
 
 from codex_agent import roster
 from codex_agent.calls import Ended, ask, wait_down
-from codex_agent.errors import CodexAgentError, JobNotFound, StoreUnwritable
+from codex_agent.errors import CodexAgentError, JobNotFound, StoreUnwritable, UsageError
 from codex_agent.model import TERMINAL, Job, JobList, Problem, Record, stamp
 from codex_agent.settle import lives, settle
 from codex_agent.store import Store
@@ -125,6 +126,10 @@ def wait(
     One thread a job sleeps in the kernel, on that job's lock or on its supervisor's answer: no polling, woken when
     it happens. The threads are daemons; one that is still asleep at the time-out dies with the process.
     """
+    if timeout_s is not None:
+        if math.isnan(timeout_s):
+            raise UsageError("--timeout: that is no number of seconds.", "Such as 600; without it there is none.")
+        timeout_s = min(timeout_s, threading.TIMEOUT_MAX)
     wanted = set(ids)
     ended: set[str] = set()
     if timeout_s == 0 and until == "end":

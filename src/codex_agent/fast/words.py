@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
+_MOST_DIGITS = 9  # a timer of the kernel's takes more, but not all that typer takes
+
+
 class Words:
     """One command's words taken apart."""
 
@@ -51,4 +54,6 @@ def split(words: list[str], flags: Collection[str], valued: Collection[str]) -> 
 def number(text: str) -> float | None:
     """Seconds in plain digits, a fraction too; None for everything else that typer may or may not take."""
     whole, _, part = text.partition(".")
-    return float(text) if text.isascii() and whole.isdecimal() and (part.isdecimal() or "." not in text) else None
+    if len(text) > _MOST_DIGITS or not text.isascii():
+        return None
+    return float(text) if whole.isdecimal() and (part.isdecimal() or "." not in text) else None
