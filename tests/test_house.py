@@ -39,6 +39,7 @@ FLOORS = {
         "model",
         "monitor_answers",
         "places",
+        "quick",
         "review_answers",
         "roster",
         "sealed",
@@ -117,6 +118,7 @@ FLOORS = {
         "supervisor",
         "talking",
         "testruns",
+        "thread_reading",
         "threads",
         "tracking",
         "verdict",
@@ -344,6 +346,21 @@ def test_what_runs_in_the_pane_is_light_and_needs_no_package(name: str) -> None:
     assert done.returncode == 0, done.stderr
     loaded = set(json.loads(done.stdout))
     assert loaded.isdisjoint(TOO_HEAVY), sorted(loaded & TOO_HEAVY)
+
+
+def test_before_codex_runs_the_supervisor_loads_little() -> None:
+    # `start` waits for it (decision 28): what comes after is loaded after.
+    code = (
+        f"import json, sys; sys.path.insert(0, {str(SRC)!r}); from {PACKAGE} import quick; quick.begin()\n"
+        f"import {PACKAGE}.pane_process, {PACKAGE}.drivers.exec\n"
+        "print(json.dumps(sorted(sys.modules)))\n"
+    )
+    done = _python("-I", "-S", "-E", "-c", code)
+    assert done.returncode == 0, done.stderr
+    later = {"calendar", "datetime", "inspect", "random", "shutil", "tempfile"}
+    later |= {f"{PACKAGE}.{name}" for name in ("cost", "rollouts", "settings_keys", "settle", "tmux", "verdict")}
+    loaded = set(json.loads(done.stdout))
+    assert loaded.isdisjoint(later), sorted(loaded & later)
 
 
 def test_no_file_names_a_registry_or_a_folder_of_somebodys_machine() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from codex_agent import kernel, tmux
+from codex_agent import kernel
 from codex_agent.demo.model_server import ModelServer, Step
 from codex_agent.mcp_server.waits import Waits
 from codex_agent.store import Store
@@ -160,27 +160,6 @@ def test_two_servers_agree(home: Home, cli: Cli, model: ModelServer, repo: Path)
         begun = [each.begin("codex_agent", async_=True, **named) for each in (one, other)]
         assert sorted(each.answer().result.is_error for each in begun) == [False, True], "the same name twice"
         other("codex_cancel", taskId="the one")
-
-
-def test_starts_at_once_do_not_share_an_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start changes that of its process for a moment; another one waits, and in the end it is as before."""
-    monkeypatch.delenv("CODEX_AGENT_SERVER", raising=False)
-    monkeypatch.setenv("CODEX_AGENT_MARK", "mine")
-    inside, go_on = threading.Event(), threading.Event()
-
-    def start() -> None:
-        with tmux._own_environment():
-            inside.set()
-            go_on.wait(10)
-
-    other = threading.Thread(target=start)
-    with tmux._own_environment():
-        other.start()
-        inside.wait(0.2)  # for one that does not wait
-    assert inside.wait(10)
-    go_on.set()
-    other.join(10)
-    assert "CODEX_AGENT_SERVER" not in os.environ and os.environ["CODEX_AGENT_MARK"] == "mine"
 
 
 @pytest.mark.skipif(not kernel.LINUX, reason="elsewhere there is no way to look without touching")

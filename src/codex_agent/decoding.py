@@ -6,7 +6,6 @@ Pure. Must never pass over what is wrong: a record that cannot be trusted is rep
 from __future__ import annotations
 
 from dataclasses import fields
-from time import strptime
 from typing import Any, TypeVar, get_args
 
 from codex_agent.model import (
@@ -32,6 +31,7 @@ from codex_agent.model import (
     WaitKind,
     Worktree,
 )
+from codex_agent.stamps import seconds
 from codex_agent.tracked import Committed, PullRequest, PullSeenBy, PullStatus, Work
 
 T = TypeVar("T")
@@ -135,7 +135,7 @@ def _fits(wanted: str, value: Any) -> bool:
 def _time(value: Any) -> str:
     """One of our stamps (``model.stamp``). Raises TypeError or ValueError."""
     text = _text(value)
-    strptime(text[:19], "%Y-%m-%dT%H:%M:%S")
+    seconds(text)
     if len(text) != 24 or text[19] != "." or not text[20:23].isdecimal() or text[23] != "Z":
         raise ValueError(f"a time expected, found {text!r}")
     return text

@@ -18,6 +18,9 @@ if __name__ == "__main__":
 
 def main(argv: list[str]) -> int:
     """``argv``: home, job id, path of the handshake socket."""
+    from codex_agent import quick
+
+    quick.begin()
     from codex_agent import kernel
 
     home, job_id, socket_path = argv

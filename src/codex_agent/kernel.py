@@ -10,11 +10,9 @@ Must never signal a process by name, nor one whose start time it has not just co
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import itertools
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -37,6 +35,8 @@ _EXEC_S, _EXEC_PAUSE_S, _LOOKS_AT_EMPTY = 2.0, 0.002, 25
 
 
 def _prctl() -> Callable[[int, int], None]:
+    import ctypes  # late: `start` loads this module too, and never needs it
+
     libc = ctypes.CDLL(None, use_errno=True)
 
     def call(option: int, value: int) -> None:
@@ -89,6 +89,8 @@ def boot_id() -> str | None:
     if LINUX:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
             return file.read().strip()
+    import subprocess  # late, here and below: Linux never needs it
+
     try:
         # sysctl answers with the boot's time on macOS and the BSDs.
         answer = subprocess.run(
@@ -317,6 +319,8 @@ def _environ(pid: int) -> list[str] | None:
 
 
 def _ps() -> dict[int, tuple[int, int, str]]:
+    import subprocess
+
     out = subprocess.run(
         ["/bin/ps", "-axo", "pid=,ppid=,stat=,lstart="], capture_output=True, text=True, check=True
     ).stdout
@@ -329,6 +333,8 @@ def _ps() -> dict[int, tuple[int, int, str]]:
 
 
 def _ps_environ(pid: int) -> list[str]:
+    import subprocess
+
     out = subprocess.run(
         ["/bin/ps", "-Eww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from codex_agent import codex, git, handshake, kernel, sealing, tmux
+from codex_agent import codex, git, handshake, kernel, tmux
 from codex_agent.errors import CodexAgentError, StartFailed, TmuxFailed
 from codex_agent.gates import admission
 from codex_agent.model import Record
@@ -35,19 +35,25 @@ _NOT_HANDED_ON = frozenset(
 
 
 def launch(
-    store: Store, record: Record, lock: int, found: codex.Codex, settings: Settings, environ: Mapping[str, str]
+    store: Store,
+    record: Record,
+    lock: int,
+    found: codex.Codex,
+    settings: Settings,
+    environ: Mapping[str, str],
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> None:
     """Has the job's supervisor run, and returns once it says that Codex does, or that the job is queued.
 
-    Raises StartFailed, TmuxFailed, StoreUnwritable, DependencyFailed; then no session, process or ticket of this
-    launch is left.
+    ``meanwhile`` is done while the supervisor comes up; it may change the record, and fail. Raises StartFailed,
+    TmuxFailed, StoreUnwritable, DependencyFailed; then no session, process or ticket of this launch is left.
     """
     socket: str | None = None
     request = record.request
     line = admission.enter(store, record, settings)
     try:
         if not line.is_in:
-            sealing.save(store, record)  # its time of making is the one of its place
+            store.save(record)  # its time of making is the one of its place
         with handshake.Offer(store.temporary(record.id, "sock")) as offer:
             argv = [sys.executable, "-I", "-S", "-E", _guardian(), store.home, record.id, offer.path]
             before = record.facts.tmux_socket
@@ -62,6 +68,7 @@ def launch(
             if socket is None:
                 socket = tmux.open_session(settings.tmux_socket, environ, record.tmux_session, argv, request.cwd)
             where = socket
+            meanwhile()
             words = handshake.Launch(
                 request.argv, request.cwd, _environment(store, record, found, environ), kernel.umask()
             )

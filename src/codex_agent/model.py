@@ -14,6 +14,7 @@ from typing import Literal
 
 from codex_agent.stamps import stamp as stamp
 from codex_agent.text import SUMMARY_CHARS as SUMMARY_CHARS
+from codex_agent.tokens import Shape
 from codex_agent.tokens import Spent as Spent
 from codex_agent.tokens import Tokens as Tokens
 from codex_agent.tokens import doc as doc
@@ -65,8 +66,8 @@ LISTEN, THREAD = "@LISTEN@", "@THREAD@"
 SANDBOXES = ("read-only", "workspace-write", "danger-full-access")
 
 
-@dataclass(slots=True)
-class Question:
+@dataclass(slots=True, eq=False, repr=False)
+class Question(Shape):
     """One question of the agent's."""
 
     id: str = doc("Codex's name for it.")
@@ -76,8 +77,8 @@ class Question:
     secret: bool = doc("Whether the answer should not be shown.", default=False)
 
 
-@dataclass(slots=True)
-class Waiting:
+@dataclass(slots=True, eq=False, repr=False)
+class Waiting(Shape):
     """One thing the agent waits for: an approval, or an answer."""
 
     n: int = doc("Its number in this job, counted from 1: what `approve`, `deny` and `answer` take.")
@@ -97,16 +98,16 @@ class Waiting:
     questions: list[Question] = doc("What it asks; empty for approvals.", default_factory=list)
 
 
-@dataclass(slots=True)
-class Resume:
+@dataclass(slots=True, eq=False, repr=False)
+class Resume(Shape):
     """The thread that a job goes on with."""
 
     thread_id: str = doc("Codex's id of it.")
     forked: bool = doc("Whether the job has a new thread, which begins with that one's history.", default=False)
 
 
-@dataclass(slots=True)
-class ReviewTarget:
+@dataclass(slots=True, eq=False, repr=False)
+class ReviewTarget(Shape):
     """What a review is about."""
 
     kind: ReviewKind = doc("uncommitted, base, commit or custom (what the prompt says).")
@@ -117,8 +118,8 @@ class ReviewTarget:
     )
 
 
-@dataclass(slots=True)
-class QueuePlace:
+@dataclass(slots=True, eq=False, repr=False)
+class QueuePlace(Shape):
     """What a queued job waits for, and where it stands."""
 
     kind: QueueKind = doc(
@@ -132,8 +133,8 @@ class QueuePlace:
     detail: str = doc("All of it in a sentence.")
 
 
-@dataclass(slots=True)
-class Failure:
+@dataclass(slots=True, eq=False, repr=False)
+class Failure(Shape):
     """Why a job is not `completed`."""
 
     reason: str = doc(
@@ -150,8 +151,8 @@ class Failure:
     last_stderr: str | None = doc("The last telling line Codex wrote to stderr.", default=None)
 
 
-@dataclass(slots=True)
-class Job:
+@dataclass(slots=True, eq=False, repr=False)
+class Job(Shape):
     """The public face of one job: what every `--json` prints of it."""
 
     id: str = doc("8 hexadecimal characters.")
@@ -211,8 +212,8 @@ class Job:
     warnings: list[str] = doc("What went wrong without deciding the job (a log that could not be written, ...).")
 
 
-@dataclass(slots=True)
-class JobList:
+@dataclass(slots=True, eq=False, repr=False)
+class JobList(Shape):
     """What every command that speaks of several jobs prints."""
 
     generated_at: str = doc("When this was put together.")
@@ -221,8 +222,8 @@ class JobList:
     total: int = doc("How many jobs there are of the kind asked for; more than `jobs` where `--limit` cut.")
 
 
-@dataclass(slots=True)
-class Problem:
+@dataclass(slots=True, eq=False, repr=False)
+class Problem(Shape):
     """A job that could not be spoken of, or to which what was asked could not be done."""
 
     id: str = doc("The job's id (of a record that cannot be read: what its file name says).")
@@ -231,8 +232,8 @@ class Problem:
     message: str = doc("What is wrong.")
 
 
-@dataclass(slots=True)
-class Request:
+@dataclass(slots=True, eq=False, repr=False)
+class Request(Shape):
     """What was asked for; written once, by `start`."""
 
     mode: Mode = doc("exec or interactive.")
@@ -285,16 +286,16 @@ class Request:
     codex_home: str = doc("The CODEX_HOME the agent runs with.", default="")
 
 
-@dataclass(slots=True)
-class Process:
+@dataclass(slots=True, eq=False, repr=False)
+class Process(Shape):
     """A process, so that its pid cannot be mistaken for a later one."""
 
     pid: int = doc("Process id.")
     start_ticks: int = doc("Its start time in kernel clock ticks since boot (0 where unknown).")
 
 
-@dataclass(slots=True)
-class Facts:
+@dataclass(slots=True, eq=False, repr=False)
+class Facts(Shape):
     """What happened, as seen by whoever saw it. Nothing in here is an opinion."""
 
     tmux_socket: str | None = doc("tmux server's socket path.", default=None)
@@ -354,8 +355,8 @@ class Facts:
     warnings: list[str] = doc("Troubles that decided nothing.", default_factory=list)
 
 
-@dataclass(slots=True)
-class Record:
+@dataclass(slots=True, eq=False, repr=False)
+class Record(Shape):
     """One job on disk: `<id>.json`."""
 
     version: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from codex_agent import handshake, kernel, linger, notify
+from codex_agent import handshake, kernel, quick
 from codex_agent.errors import CodexAgentError
 from codex_agent.gates import lines
 from codex_agent.store import Store
@@ -54,6 +54,11 @@ def main(home: str, job_id: str, socket_path: str) -> int:
         code = "dependency" if told["code"] == "dependency" else "spawn_failed"
         supervisor.refused(code, " ".join(filter(None, (told["message"], told["hint"]))))
     answer({"ok": True})
+    # Late: `start` has waited for what is above. And now, not when it is needed: the package may be replaced by
+    # another version while the job runs.
+    from codex_agent import linger, notify, settle, thread_reading  # noqa: F401
+
+    quick.settle_in()
     if runs:
         supervisor.run()
     supervisor.finish()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from codex_agent.model import SANDBOXES
+from codex_agent.tokens import Fixed
 
 APP = "codex-agent"
 VARIABLE_PREFIX = "CODEX_AGENT_"
@@ -104,8 +105,8 @@ _MIB = "a number of MiB from 0 (none) to 1000000000"
 
 # A table is read by its rows.
 # fmt: off
-@dataclass(frozen=True, slots=True)
-class Gate:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Gate(Fixed):
     """One gate: how many may be in, and what it demands of the machine before one goes in."""
 
     slots: int = _key(int, "a whole number from 1 to 1000000", _up_to(1, 1e6), 1,
@@ -120,16 +121,16 @@ class Gate:
         "A command that must exit 0, run in the working directory, split into words and without a shell.")
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Queue(Fixed):
     """How many agents are at work at once."""
 
     max_parallel: int = _key(int, _COUNT, _up_to(0, 1e9), 0,
         "A new job begins when fewer agents than this are at work; 0: at once.", flag="--max-parallel")
 
 
-@dataclass(frozen=True, slots=True)
-class WorktreeSettings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class WorktreeSettings(Fixed):
     """The worktrees of jobs (`start --worktree`)."""
 
     folder: str | None = _key(str, "an absolute path (or one that starts with ~/)", is_path, None,
@@ -143,8 +144,8 @@ class WorktreeSettings:
         "Files that git ignores to copy into a new one, besides those that `.worktreeinclude` names.")
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Check(Fixed):
     """What `gate check` calls busy."""
 
     gpu_free_mib: int = _key(int, _MIB, _up_to(0, 1e9), 1024,
@@ -161,8 +162,8 @@ class Check:
         "Processes whose command line one of these finds are busy; Codex and our own are left out.")
 
 
-@dataclass(frozen=True, slots=True)
-class Mcp:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Mcp(Fixed):
     """What callers of `codex-agent mcp` may have, and how long their calls wait."""
 
     max_sandbox: str = _key(
@@ -177,8 +178,8 @@ class Mcp:
         "others, most of which give up after 60.")
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Profile(Fixed):
     """A named set of start options, for `--as NAME`. What is not set is left to the other settings."""
 
     model: str | None = _key(str, "a model's name", _is_word, None,
@@ -225,8 +226,8 @@ class Profile:
         "Command to run when it has ended.")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Settings(Fixed):
     """What the user decided once for all. None: not decided here, left to Codex or to the machine."""
 
     model: str | None = _key(str, "a model's name", _is_word, None,
@@ -276,8 +277,8 @@ class Settings:
 # fmt: on
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Key(Fixed):
     """One setting, for whoever lists them; ``kind`` is str, float, int, bool or tuple (of texts)."""
 
     name: str

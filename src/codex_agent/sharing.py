@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from time import time
 
 from codex_agent import git, sealing
@@ -97,7 +98,8 @@ def shared(agents: Iterable[Agent]) -> list[Shared]:
     A git work tree is a tree (a linked one too, and a submodule); outside git, a folder with all below it is. Who
     works outside git and may write is also in the git trees below its folder.
     """
-    spots = [(agent, *place(folder)) for agent in agents for folder in agent.folders]
+    where = cache(place)  # many are in the same folder
+    spots = [(agent, *where(folder)) for agent in agents for folder in agent.folders]
     kinds = {path: is_git for _, path, is_git in spots}
     outside = [path for path, is_git in kinds.items() if not is_git]
     trees = []

@@ -6,7 +6,6 @@ Must never start anything, or change what was asked for without a word.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 
 from codex_agent import codex
@@ -70,9 +69,11 @@ def source_notice(request: Request) -> list[str]:
 
 def not_there(command: list[str] | None, cwd: str, environ: Mapping[str, str]) -> list[str]:
     """A notice if the command to run at the end is not there now. It may still come; so it is no error."""
-    if command is None or shutil.which(
-        os.path.join(cwd, command[0]) if "/" in command[0] else command[0], path=environ.get("PATH")
-    ):
+    if command is None:
+        return []
+    import shutil  # late: few jobs have one
+
+    if shutil.which(os.path.join(cwd, command[0]) if "/" in command[0] else command[0], path=environ.get("PATH")):
         return []
     return [f"--notify-on-complete: there is no program '{command[0]}' now."]
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from codex_agent import budget, codex, instructions, profiles, prompt, sealing, tmux
+from codex_agent import codex, instructions, profiles, prompt, tmux
 from codex_agent.codex.home import codex_home
 from codex_agent.command_lines import exec_options, set_argv
 from codex_agent.errors import BadState, MissingProgram, StoreUnwritable, UsageError
@@ -43,7 +43,6 @@ from codex_agent.start_checks import (
 from codex_agent.start_options import StartOptions
 from codex_agent.store import Store
 from codex_agent.tracking import wrappers
-from codex_agent.verdict import job_view
 from codex_agent.worktrees import beginning
 
 _GO_DOWN_S = 15.0
@@ -129,6 +128,8 @@ def plan(options: StartOptions, settings: Settings, environ: Mapping[str, str]) 
     raised = raise_reasoning(request)
     check_said_once(request)
     if options.budget is not None:
+        from codex_agent import budget  # late: few jobs have one
+
         request.budget_tokens, request.budget_usd = budget.parse(options.budget)
         budget.check(request)
     tree_notices = beginning.settle(request, options.tree, name, settings.worktree, environ)
@@ -204,7 +205,7 @@ def _make_interactive(request: Request, options: StartOptions, settings: Setting
 
 def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str, str]) -> Job:
     """Starts the job; returns it once Codex runs or it is queued. Raises why not, and then no job is left."""
-    tmux.version(environ)
+    tmux.find(environ)
     store.prepare()
     job_id, lock = store.reserve()
     made: Worktree | None = None
@@ -229,18 +230,23 @@ def start(planned: Plan, settings: Settings, store: Store, environ: Mapping[str,
             record.facts.warnings += told
             planned.notices += told
             set_argv(record.request, planned.found, environ)
-            sealing.save(store, record)
-        if planned.overlap_check:
-            from codex_agent import sharing
+            store.save(record)
 
-            planned.notices += sharing.warn(store, record)
-        launch(store, record, lock, planned.found, settings, environ)
+        def look_around() -> None:
+            if planned.overlap_check:
+                from codex_agent import sharing
+
+                planned.notices += sharing.warn(store, record)
+
+        launch(store, record, lock, planned.found, settings, environ, look_around)
     except BaseException as error:
         _undo(store, job_id, lock)
         wrappers.forget(store.home, planned.request.track)
         if made is not None:
             beginning.unmake(made, error)
         raise
+    from codex_agent.verdict import job_view  # late: by then Codex comes up
+
     os.close(lock)
     return job_view(store.load(job_id), alive=True, now=time.time())
 
@@ -249,20 +255,20 @@ def _save_new(store: Store, record: Record, *, alone: bool) -> None:
     """The first save. Name and thread are taken under the settle lock, so that two starts cannot both get them."""
     thread_id = record.facts.thread_id if alone else None
     if record.name is None and thread_id is None:
-        sealing.save(store, record)
+        store.save(record)
         return
     with store.settling():
         has_thread = None if thread_id is None else live_job(store, thread_id)
         if has_thread is not None:
             raise thread_taken(has_thread)
-        for other in store.load_all()[0]:
-            if record.name is not None and other.name == record.name and store.is_alive(other.id):
-                raise BadState(
-                    f"Job {other.id} is called '{record.name}' and still runs.",
-                    "Choose another --name, or end that job first.",
-                    id=other.id,
-                )
-        sealing.save(store, record)
+        has_name = None if record.name is None else next(store.living(record.name), None)
+        if has_name is not None:
+            raise BadState(
+                f"Job {has_name} is called '{record.name}' and still runs.",
+                "Choose another --name, or end that job first.",
+                id=has_name,
+            )
+        store.save(record)
 
 
 def live_job(store: Store, thread_id: str, *, but: str | None = None) -> Record | None:

@@ -27,7 +27,7 @@ from codex_agent import roster
 from codex_agent.decoding import decode
 from codex_agent.errors import AmbiguousId, JobNotFound, RecordTooNew, RecordUnreadable, StoreUnwritable
 from codex_agent.model import RECORD_VERSION, Problem, Record, stamp
-from codex_agent.sealed import ID_CHARS, Sealed, ids, is_held, is_id, seal, wait_dead
+from codex_agent.sealed import ID_CHARS, Sealed, ids, is_held, is_id, read, seal, wait_dead
 
 # A reader that settles sweeps for 5 s at most; one that takes much longer has been stopped.
 _SETTLE_S, _SETTLE_LOOK_S = 10.0, 0.01
@@ -142,6 +142,14 @@ class Store:
             else:
                 found.append((job_id, record.name, record.created_at))
         return found
+
+    def living(self, name: str) -> Iterator[str]:
+        """The jobs of this name that live."""
+        for job_id in self.unended():
+            sealed = read(self.folder, job_id)
+            with contextlib.suppress(JobNotFound, RecordUnreadable):
+                if name == (self.load(job_id) if sealed is None else sealed).name and self.is_alive(job_id):
+                    yield job_id
 
     def unended(self) -> list[str]:
         """The jobs that may live: every id but those that the roster knows to have ended."""

@@ -3,7 +3,8 @@
 Runs in the job's tmux pane as the child of the guardian, holds the job's lock for its whole life and is the only
 writer of the record meanwhile. How Codex is talked to is its driver's (``drivers/``); who asks from outside comes
 to its desk (``desk.py``). Loads nothing but the standard library and light modules of ours (it must stay small:
-there may be a hundred). Must never decide what the facts mean; ``verdict.py`` does.
+there may be a hundred), and before Codex runs only what that takes: ``start`` waits for it. Must never decide what
+the facts mean; ``verdict.py`` does.
 """
 
 from __future__ import annotations
@@ -15,30 +16,23 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from codex_agent import budget, drivers, handshake, kernel, rollouts, sealing
-from codex_agent.codex.failures import telling_stderr_line
+from codex_agent import drivers, handshake, kernel
 from codex_agent.desk import Desk
 from codex_agent.errors import CodexAgentError, StoreUnwritable
 from codex_agent.gates.lines import Line
 from codex_agent.model import Activity, Record, stamp
-from codex_agent.offspring import Offspring
 from codex_agent.outputs import Outputs
 from codex_agent.pulse import Pulse, note_exit
 from codex_agent.render import closing, opening, shown_prompt
-from codex_agent.settle import (
-    mark_beginning,
-    offspring_of,
-    open_rollout,
-    take_offspring,
-    take_review,
-    take_rollout,
-)
 from codex_agent.store import Store
 from codex_agent.tracking import work
-from codex_agent.verdict import job_view, judge
 from codex_agent.worktrees.committing import Committer
+
+if TYPE_CHECKING:
+    from codex_agent.thread_reading import Reading
 
 _SAVE_EVERY_S = 0.25
 _ROLLOUT_SOON_S = 0.2  # after something Codex said: the rollout's line for it follows within that
@@ -68,10 +62,7 @@ class Supervisor:
         self.driver = drivers.make(self)
         self._poller = select.poll()
         self._watched: dict[int, Ready] = {}
-        self._reader: rollouts.Reader | None = None
         self._work = work.Watch(record, self.note)
-        self._family: Offspring | None = None
-        self._budget = budget.Watch(self)
         self._signals: list[int] = []
         now = time.monotonic()
         self._started = self._worked = now
@@ -109,8 +100,10 @@ class Supervisor:
         Raises CodexAgentError if its turn will never come.
         """
         if not self._line.is_in:
+            from codex_agent import quick
             from codex_agent.gates import admission  # most jobs are let in at once
 
+            quick.settle_in()  # this may take days
             if not admission.wait(self, self._line, queued):
                 return False
             self.facts.queue = None
@@ -122,13 +115,16 @@ class Supervisor:
         self._begun = True
         self._started = self._worked = time.monotonic()
         self._pulse = Pulse(self.facts, self.outputs, self.note, self.launch.env)
-        mark_beginning(self.record)
+        if self.record.request.resume is not None:
+            from codex_agent.settle import mark_beginning
+
+            mark_beginning(self.record)
         work.begin(self.record)
         pid = self.driver.launch()
         facts = self.facts
         facts.started_at = facts.started_at or stamp()
         facts.last_activity_at, facts.last_activity_by = stamp(), "start"
-        sealing.save(self.store, self.record)
+        self.store.save(self.record)  # sealed once `start` is answered
         self.note("started", pid=pid)
         return pid
 
@@ -145,6 +141,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Follows Codex until it has ended."""
+        self.changed(at_once=True)
         self._write_debug_file()
         while True:
             while not self.driver.over:
@@ -275,38 +272,25 @@ class Supervisor:
 
     def look_at_rollout(self) -> None:
         """Reads what is new in the rollout into the facts."""
-        facts = self.facts
-        if facts.thread_id is None:
-            return
-        try:
-            if self._reader is None:
-                path = rollouts.find(self.record.request.codex_home, facts.thread_id)
-                if path is None:
-                    return
-                facts.rollout = path
-                self._reader = open_rollout(facts, path)
-                self._dirty = True
-            changed = self._reader.read_new()
-        except (OSError, CodexAgentError):
-            # Archived, compressed or removed under us; where it is now is found at the next look.
-            self._reader = None
-            return
-        if changed:
-            take_rollout(facts, self._reader.state)
-            if facts.reconnecting is None:
-                self.worked("rollout")
-            self._dirty = True
-        self._family = self._family or offspring_of(self.record)
-        if self._family.look(facts.thread_id, self._reader.fold.turns):
-            take_offspring(facts, self._family)
-            self._dirty = True
-        if self._budget.look() and not self.driver.over:
+        thread_id = self.facts.thread_id
+        if thread_id is not None and self._reading.look(thread_id) and not self.driver.over:
             self.stop("budget")
+
+    @cached_property
+    def _reading(self) -> Reading:
+        from codex_agent.thread_reading import Reading
+
+        return Reading(self)
 
     # ---- the end ----
 
     def finish(self) -> None:
         """Collects what is left, of output and of processes, and writes the end. Then the lock is free."""
+        from codex_agent import sealing
+        from codex_agent.codex.failures import telling_stderr_line
+        from codex_agent.settle import take_review
+        from codex_agent.verdict import job_view
+
         facts = self.facts
         facts.exited_at = stamp()
         self.desk.close()
@@ -318,8 +302,8 @@ class Supervisor:
             self.warn(f"Could not end pid {', '.join(str(process.pid) for process in left)}.")
         self.look_at_rollout()
         take_review(self.record)
-        if self._reader is not None and self._reader.bad_lines:
-            self.warn(f"{self._reader.bad_lines} lines of the rollout could not be read.")
+        if self._reading.bad_lines:
+            self.warn(f"{self._reading.bad_lines} lines of the rollout could not be read.")
         self._committer.commit()
         self._work.look()
         work.end(self.record, self.launch.env)
@@ -360,6 +344,8 @@ class Supervisor:
     @property
     def turn_state(self) -> str | None:
         """What the agent does now, by the one who decides that."""
+        from codex_agent.verdict import judge
+
         return judge(self.facts, alive=True, mode=self.record.request.mode).turn_state
 
     def note(self, kind: str, **data: Any) -> None:
@@ -390,6 +376,8 @@ class Supervisor:
         self.facts.stderr_bytes = self.outputs.stderr_bytes
         self._committer.at_turn_end()
         try:
+            from codex_agent import sealing
+
             sealing.save(self.store, self.record)
             self._dirty = False
             self.desk.look()

@@ -6,14 +6,11 @@ error, never "no such session". Must never touch a session whose name is not one
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import shutil
-import subprocess
-import threading
+import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -42,8 +39,6 @@ _NO_SESSION = ("can't find session", "session not found", "no current target")
 # What tmux itself writes into lines it was asked to color (and OSC 8 links from 3.4 on).
 _SGR = re.compile(r"\x1b\[[0-9;:]*m|\x1b\]8;[^\x1b]*\x1b\\")
 _PLAIN = "\x1b[0m"
-# Who may launch a server changes this process's environment meanwhile; the MCP server starts several jobs at once.
-_ENVIRONMENT = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +53,8 @@ class Session:
 
 def install_hint() -> str:
     """How a person gets tmux on this machine."""
+    import shutil
+
     for tool, command in (
         ("apt-get", "sudo apt-get install tmux"),
         ("dnf", "sudo dnf install tmux"),
@@ -71,11 +68,20 @@ def install_hint() -> str:
     return "Install tmux 3.2 or newer with your package manager."
 
 
+def find(environ: Mapping[str, str]) -> str:
+    """Where tmux is. Raises MissingProgram if it is not on PATH."""
+    for folder in environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(folder, "tmux")
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    raise MissingProgram("tmux is not installed (not on PATH).", install_hint(), program="tmux")
+
+
 def version(environ: Mapping[str, str]) -> str:
     """What ``tmux -V`` says after its name, such as ``3.3a``. Raises MissingProgram if it is not usable."""
-    program = shutil.which("tmux", path=environ.get("PATH", os.defpath))
-    if program is None:
-        raise MissingProgram("tmux is not installed (not on PATH).", install_hint(), program="tmux")
+    import subprocess
+
+    program = find(environ)
     try:
         told = subprocess.run([program, "-V"], capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -119,38 +125,43 @@ def socket_path(wanted: str | None, environ: Mapping[str, str]) -> str:
 
 
 def open_session(wanted: str | None, environ: Mapping[str, str], name: str, argv: Sequence[str], cwd: str) -> str:
-    """Opens a detached session that runs ``argv``; returns the server's socket path. Raises TmuxFailed."""
+    """Opens a detached session that runs ``argv``; the server's socket path. Raises TmuxFailed, MissingProgram."""
     flag, value = server_socket(wanted, environ)
     # By name where it has one: only then does tmux make the folder its socket lies in.
-    server = _server(os.path.abspath(value) if flag == "-S" else None, value)
+    server = (flag, os.path.abspath(value) if flag == "-S" else value)
+    words = (
+        "new-session",
+        "-d",
+        *("-P", "-F", "#{socket_path}"),
+        *("-s", name),
+        *("-x", str(COLUMNS), "-y", str(LINES)),
+        *("-e", "CODEX_AGENT_MARK="),  # an agent may have launched this server by itself, mark and all
+        *("-c", _word(cwd.replace("#", "##"))),  # tmux expands formats in it, and #(...) is a command
+        "--",
+        *map(_word, argv),
+        # What a person's tmux.conf may say of sessions nobody looks at, or of panes that are done.
+        *(";", "set-option", "-t", f"={name}:", "destroy-unattached", "off"),
+        *(";", "set-option", "-w", "-t", f"={name}:", "remain-on-exit", "off"),
+    )
     for left_tries in reversed(range(_TRIES)):
-        with _own_environment():
-            done = server.cmd(
-                "new-session",
-                "-d",
-                *("-P", "-F", "#{socket_path}"),
-                *("-s", name),
-                *("-x", str(COLUMNS), "-y", str(LINES)),
-                *("-e", "CODEX_AGENT_MARK="),  # an agent may have launched this server by itself, mark and all
-                *("-c", _word(cwd.replace("#", "##"))),  # tmux expands formats in it, and #(...) is a command
-                "--",
-                *map(_word, argv),
-                # What a person's tmux.conf may say of sessions nobody looks at, or of panes that are done.
-                *(";", "set-option", "-t", f"={name}:", "destroy-unattached", "off"),
-                *(";", "set-option", "-w", "-t", f"={name}:", "remain-on-exit", "off"),
-            )
+        try:
+            code, told = _call(*server, *words)
+        except OSError as error:
+            code, told = -1, str(error)
         # The server goes when its last session ends, and with it whoever has just connected: no session was made,
         # and the next call launches a server.
-        if done.returncode == 0 or not left_tries or not any(one in " ".join(done.stderr) for one in _JUST_GONE):
+        if code == 0 or not left_tries or not any(one in told for one in _JUST_GONE):
             break
         time.sleep(_PAUSE_S)
-    if done.returncode != 0 or not done.stdout:
+    socket = told.rpartition("\n")[2]
+    if code != 0 or not socket.startswith("/"):
+        version(environ)  # one that is too old does not know these words
         raise TmuxFailed(
-            f"tmux could not open session {name}: {' '.join(done.stderr) or 'it said nothing'}.",
+            f"tmux could not open session {name}: {' '.join(told.split()) or 'it said nothing'}.",
             "Check `tmux ls`; another socket can be set with CODEX_AGENT_TMUX_SOCKET.",
             session=name,
         )
-    return str(done.stdout[0])
+    return socket
 
 
 def reopen_session(socket: str, name: str, argv: Sequence[str], cwd: str) -> None:
@@ -202,6 +213,8 @@ def attached(socket: str, name: str) -> int:
 
 def _from_pane(socket: str, *words: str) -> str:
     """What tmux prints; nothing if it cannot be asked: a pane that closes has nobody left to tell."""
+    import subprocess
+
     try:
         # A tmux client sets its stdin to blocking. That would be the pane, and the TUI that reads from it without
         # blocking would stand still for ever (Codex, while it comes up: one start in a hundred).
@@ -266,12 +279,14 @@ def _leave_modes(name: str) -> list[str]:
     return ["copy-mode", "-q", "-t", f"={name}:", ";"]
 
 
-def _to_pane(socket: str, name: str, *words: str, stdin: int = subprocess.DEVNULL) -> None:
+def _to_pane(socket: str, name: str, *words: str, stdin: int | None = None) -> None:
     """Has tmux do something to the session's pane. Raises BadState if there is none, TmuxFailed if it refuses."""
+    import subprocess
+
     try:
         done = subprocess.run(
             ["tmux", "-S", socket, *words],
-            stdin=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
             capture_output=True,
             text=True,
             errors="replace",
@@ -356,26 +371,29 @@ def _word(text: str) -> str:
     return text[:-1] + "\\;" if text.endswith(";") else text
 
 
-def _server(socket: str | None, name: str | None = None) -> Server:
+def _server(socket: str) -> Server:
     from libtmux import Server
 
-    return Server(socket_name=name) if socket is None else Server(socket_path=socket)
+    return Server(socket_path=socket)
 
 
-@contextlib.contextmanager
-def _own_environment() -> Iterator[None]:
-    """Around a command that may launch a tmux server: no job's mark in it, and ours on it (see kernel.BORDER)."""
-    with _ENVIRONMENT:
-        kept = {
-            key: os.environ.pop(key) for key in ("CODEX_AGENT_MARK", "CODEX_AGENT_JOB_ID") if key in os.environ
-        }
-        before = os.environ.get("CODEX_AGENT_SERVER")
-        os.environ["CODEX_AGENT_SERVER"] = "1"
+def _call(*words: str) -> tuple[int, str]:
+    """One call of tmux that may launch a server: exit code, and what it says. Raises OSError if it cannot run.
+
+    `start` waits for it, so without libtmux and subprocess: to import those takes longer than the call.
+    """
+    # No job's mark goes into the server's environment, and ours does (see kernel.BORDER).
+    mine = ("CODEX_AGENT_MARK", "CODEX_AGENT_JOB_ID")
+    env = {**{key: value for key, value in os.environ.items() if key not in mine}, "CODEX_AGENT_SERVER": "1"}
+    out, into = os.pipe()
+    stdin = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+    actions = [stdin, (os.POSIX_SPAWN_DUP2, into, 1), (os.POSIX_SPAWN_DUP2, into, 2)]
+    # Python ignores these two, and what a program ignores its children ignore.
+    ignored = (signal.SIGPIPE, signal.SIGXFSZ)
+    with open(out, "rb") as pipe:
         try:
-            yield
+            pid = os.posix_spawnp("tmux", ["tmux", *words], env, file_actions=actions, setsigdef=ignored)
         finally:
-            os.environ.update(kept)
-            if before is None:
-                del os.environ["CODEX_AGENT_SERVER"]
-            else:
-                os.environ["CODEX_AGENT_SERVER"] = before
+            os.close(into)
+        said = os.fsdecode(pipe.read()).strip("\n")
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from codex_agent.tokens import doc
+from codex_agent.tokens import Shape, doc
 
 PullStatus = Literal["pr_open", "merged", "closed"]
 PullSeenBy = Literal["gh", "head"]
 
 
-@dataclass(slots=True)
-class Committed:
+@dataclass(slots=True, eq=False, repr=False)
+class Committed(Shape):
     """A commit that was made while the job ran."""
 
     id: str = doc("Its id, whole.")
     subject: str = doc("The first line of its message.")
 
 
-@dataclass(slots=True)
-class Work:
+@dataclass(slots=True, eq=False, repr=False)
+class Work(Shape):
     """Where the work tree of a job stands in git, by comparing HEAD."""
 
     top: str = doc("The work tree, absolute.")
@@ -44,8 +44,8 @@ class Work:
     )
 
 
-@dataclass(slots=True)
-class PullRequest:
+@dataclass(slots=True, eq=False, repr=False)
+class PullRequest(Shape):
     """A pull request that the job opened or merged."""
 
     url: str | None = doc("Its address; null where gh did not tell.")
@@ -55,8 +55,8 @@ class PullRequest:
     )
 
 
-@dataclass(slots=True)
-class SetUp:
+@dataclass(slots=True, eq=False, repr=False)
+class SetUp(Shape):
     """The command that made a worktree ready."""
 
     command: list[str] = doc("Its words.")
@@ -65,8 +65,8 @@ class SetUp:
     output: str = doc("The end of what it printed, stdout and stderr as they came.", default="")
 
 
-@dataclass(slots=True)
-class Worktree:
+@dataclass(slots=True, eq=False, repr=False)
+class Worktree(Shape):
     """The git worktree that a job works in."""
 
     path: str = doc("Where it begins, absolute.")

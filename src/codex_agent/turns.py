@@ -8,22 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from codex_agent.tokens import doc
+from codex_agent.tokens import Shape, doc
 
 TurnMark = Literal["open", "completed", "failed", "aborted"]
 TurnStatus = Literal["completed", "failed", "interrupted"]
 
 
-@dataclass(slots=True)
-class CurrentTurn:
+@dataclass(slots=True, eq=False, repr=False)
+class CurrentTurn(Shape):
     """The turn that runs."""
 
     id: str | None = doc("Codex's id of it; null until Codex tells.")
     started_at: str | None = doc("When it started.")
 
 
-@dataclass(slots=True)
-class LastTurn:
+@dataclass(slots=True, eq=False, repr=False)
+class LastTurn(Shape):
     """The last turn that has ended."""
 
     id: str | None = doc("Codex's id of it.")
@@ -34,8 +34,8 @@ class LastTurn:
     error: str | None = doc("Codex's words, if it failed.")
 
 
-@dataclass(slots=True)
-class Turn:
+@dataclass(slots=True, eq=False, repr=False)
+class Turn(Shape):
     """How the thread's last turn stands, as one witness (the stream or the rollout) tells it."""
 
     state: TurnMark | None = doc("Null before the first turn.", default=None)

@@ -7,9 +7,7 @@ event stream said, then what the rollout said. ``tests/test_verdict.py`` holds t
 from __future__ import annotations
 
 import os
-from calendar import timegm
 from dataclasses import dataclass
-from time import strptime
 
 from codex_agent.codex.failures import diagnose, reconnect_reason
 from codex_agent.cost import bill
@@ -28,6 +26,7 @@ from codex_agent.model import (
     TurnState,
     TurnStatus,
 )
+from codex_agent.stamps import seconds as seconds  # noqa: PLC0414 (others have it from here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,11 +303,6 @@ def _duration(turn: Turn) -> int | None:
     if turn.duration_ms is not None or turn.started_at is None or turn.ended_at is None:
         return turn.duration_ms
     return max(0, round((seconds(turn.ended_at) - seconds(turn.started_at)) * 1000))
-
-
-def seconds(stamp: str) -> float:
-    """Seconds since the epoch of one of our stamps (``model.stamp``)."""
-    return timegm(strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S")) + int(stamp[20:23]) / 1000
 
 
 def _shown(path: str, cwd: str) -> str:

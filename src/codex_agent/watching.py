@@ -6,7 +6,6 @@ and somebody has to look now and then. Must never decide what a change means, no
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import struct
@@ -55,6 +54,8 @@ class Watch:
         """
         wd = self._add_watch(self._handle, os.fsencode(path), mask)
         if wd < 0:
+            import ctypes
+
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), path)
         return wd
@@ -110,6 +111,8 @@ def watch_file(path: str) -> int | None:
 def _inotify() -> tuple[int, Any] | None:
     if not sys.platform.startswith("linux"):
         return None
+    import ctypes  # late: `start` loads this module too, and watches nothing
+
     libc = ctypes.CDLL(None, use_errno=True)
     handle: int = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
     return None if handle < 0 else (handle, libc.inotify_add_watch)

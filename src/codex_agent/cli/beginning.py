@@ -1,4 +1,7 @@
-"""Owns what ``start``, ``resume`` and ``review`` do alike once all is checked: show it, begin it, wait for it."""
+"""Owns ``start``, and what ``resume`` and ``review`` do alike once all is checked: show it, begin it, wait for it.
+
+Loads no typer by itself: ``fast/starting.py`` comes here too.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,10 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import typer
-
-from codex_agent.answers import DryRun
 from codex_agent.calling import me
-from codex_agent.cli.common import wait_for
-from codex_agent.cli.options import Options
-from codex_agent.cli.talking import wait_for_turn
+from codex_agent.cli.asked import Options, read_prompt, settings, start_options, store
 from codex_agent.cli.telling import note, print_json, print_text
-from codex_agent.errors import EXIT_FAILED
-from codex_agent.job_text import details
+from codex_agent.errors import EXIT_FAILED, EXIT_OK
 from codex_agent.model import Job
 from codex_agent.settings import Settings
 from codex_agent.store import Store
@@ -24,19 +21,29 @@ if TYPE_CHECKING:
     from codex_agent.starting import Plan
 
 
+def start(prompt: str | None, options: Options) -> int:
+    """``start``; the exit code."""
+    from codex_agent import starting
+
+    where, chosen = store(), settings()
+    wanted = start_options(options)
+    wanted.prompt = read_prompt(prompt, options)
+    return begin(starting.plan(wanted, chosen, os.environ), options, where, chosen)
+
+
 def begin(
     planned: Plan, options: Options, where: Store, chosen: Settings, show_end: Callable[[Job], None] | None = None
-) -> None:
-    """Begins what was planned and says so, as far as the options want it. Raises typer.Exit with the exit code.
+) -> int:
+    """Begins what was planned and says so, as far as the options want it; the exit code.
 
     ``show_end`` prints what came of it, where that is more than the job itself.
     """
-    from codex_agent import jobs, starting
+    from codex_agent import starting
 
     json_output = options.json_output
     if options.dry_run:
         _show_plan(planned, json_output)
-        return
+        return EXIT_OK
     told = len(planned.notices)
     if not json_output:
         for notice in planned.notices:
@@ -48,18 +55,22 @@ def begin(
     if options.wait and job.mode == "interactive":
         if not json_output:
             note(f"{job.id} {_begun(job)}; waiting for its turn's end ({me()} attach {job.id} shows it)")
-        raise typer.Exit(wait_for_turn(where, job.id, None, json_output))
+        from codex_agent.cli.talking import wait_for_turn
+
+        return wait_for_turn(where, job.id, None, json_output)
     if options.wait:
+        from codex_agent import jobs
+        from codex_agent.cli.common import wait_for
+
         if not json_output:
             note(f"{job.id} {_begun(job)}; waiting for its end (codex-agent watch {job.id} shows it)")
         wait_for(where, [job.id])
         job = jobs.view(where, job.id)
         if show_end is not None:
             show_end(job)
-            return
+            return EXIT_OK
     _show_job(job, json_output, ended=options.wait, version=planned.found.version)
-    if options.wait and job.status != "completed":
-        raise typer.Exit(EXIT_FAILED)
+    return EXIT_FAILED if options.wait and job.status != "completed" else EXIT_OK
 
 
 def _begun(job: Job) -> str:
@@ -70,6 +81,8 @@ def _show_job(job: Job, json_output: bool, *, ended: bool, version: str) -> None
     if json_output:
         print_json(job)
     elif ended:
+        from codex_agent.job_text import details
+
         print_text(details(job, color=False))
     elif job.mode == "interactive":
         plainly = " (plain)" if job.driver == "plain" else ""
@@ -96,6 +109,8 @@ def _tell_where(job: Job) -> None:
 
 def _show_plan(planned: Plan, json_output: bool) -> None:
     import shlex
+
+    from codex_agent.answers import DryRun
 
     answer = DryRun(
         dry_run=True,

@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
-import re
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
 
 from codex_agent import jobs
-from codex_agent import settings as settings_room
 from codex_agent.answers import TurnReport
-from codex_agent.cli.telling import broken_off, print_json, print_text
+from codex_agent.cli.asked import duration, resolve_all, settings, store
+from codex_agent.cli.telling import broken_off, color, note, print_json, print_text
 from codex_agent.errors import (
     EXIT_FAILED,
     EXIT_LIMIT,
@@ -28,20 +26,19 @@ from codex_agent.jobs import Until
 from codex_agent.model import BUSY, LIMITED, WAITING, Failure, Job, JobList, Status, TurnState, TurnStatus
 from codex_agent.store import Store
 
+__all__ = [
+    "color",
+    "duration",
+    "note",
+    "print_json",
+    "print_text",
+    "resolve_all",
+    "settings",
+    "store",
+]  # handed on
+
 # What ended a job that stood at a limit: its exit code stays what it was while the job lived.
 LIMIT_REASONS = frozenset({"context_window", "usage_limit", "quota"})
-
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def store() -> Store:
-    """The jobs of this CODEX_AGENT_HOME."""
-    return Store(settings_room.home(os.environ))
-
-
-def settings() -> settings_room.Settings:
-    """The settings in force."""
-    return settings_room.load(os.environ)
 
 
 def print_jobs_json(answer: Job | JobList, fields: str | None) -> None:
@@ -82,14 +79,6 @@ def _field_names(fields: str) -> list[str]:
 def _only(job: Job, names: list[str]) -> dict[str, Any]:
     whole = dataclasses.asdict(job)
     return {name: whole[name] for name in names}
-
-
-def duration(text: str, unit: str, what: str) -> float:
-    """Seconds from ``90``, ``90s``, ``10m``, ``2h`` or ``7d``; a bare number is in ``unit``."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
-    if match is None:
-        raise UsageError(f"{what}: '{text}' is no duration.", "Such as 90s, 10m, 2h or 7d.")
-    return float(match[1]) * _UNITS[match[2] or unit]
 
 
 def complete_id(incomplete: str) -> list[tuple[str, str]]:
@@ -168,8 +157,3 @@ def _exit_of(status: Status, state: TurnState | None, turn: TurnStatus | None, f
     if status in wrong or turn in wrong or state == "error":
         return EXIT_FAILED
     return EXIT_OK
-
-
-def resolve_all(where: Store, refs: list[str]) -> list[str]:
-    """The ids these references mean, each once, in order."""
-    return list(dict.fromkeys(where.resolve(ref) for ref in refs))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from codex_agent.cli.asked import Options, read_prompt, settings, start_options, store
 from codex_agent.cli.beginning import begin
-from codex_agent.cli.common import settings, store
-from codex_agent.cli.options import Options, read_prompt, start_options, takes_options
+from codex_agent.cli.options import takes_options
 from codex_agent.cli.telling import print_json, print_text
 from codex_agent.model import Job
 from codex_agent.review_text import as_text
@@ -50,7 +50,7 @@ def review(
     ] = None,
     *,
     options: Options,
-) -> None:
+) -> int:
     """Have an agent review code; changes nothing. Its findings: --wait, or output ID --review."""
     from codex_agent import reviewing
 
@@ -65,7 +65,7 @@ def review(
             raise reviewing.failed(job)
         show(reviewing.read(where, job.id), options.json_output)
 
-    begin(planned, options, where, chosen, show_end)
+    return begin(planned, options, where, chosen, show_end)
 
 
 def show(found: Review, json_output: bool) -> None:

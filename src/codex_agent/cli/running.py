@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
-from codex_agent.cli.common import Json, settings, store
-from codex_agent.cli.options import Options, read_prompt, start_options, takes_options
+from codex_agent.cli import beginning
+from codex_agent.cli.asked import Options, read_prompt, settings, start_options, store
+from codex_agent.cli.common import Json
+from codex_agent.cli.options import takes_options
 from codex_agent.errors import UsageError
 
 
@@ -27,16 +29,9 @@ def start(
     ] = None,
     *,
     options: Options,
-) -> None:
+) -> int:
     """Start an agent on a task; returns once it runs."""
-    from codex_agent import starting
-    from codex_agent.cli.beginning import begin
-
-    where, chosen = store(), settings()
-    wanted = start_options(options)
-    wanted.prompt = read_prompt(prompt, options)
-    planned = starting.plan(wanted, chosen, os.environ)
-    begin(planned, options, where, chosen)
+    return beginning.start(prompt, options)
 
 
 @takes_options(without=("one_shot", "thread_source"))
@@ -63,10 +58,9 @@ def resume(
     force: Annotated[bool, typer.Option("--force", help="Try it even if another process has the thread.")] = False,
     *,
     options: Options,
-) -> None:
+) -> int:
     """Go on with a Codex session, whoever began it, as a job; --interactive without PROMPT waits in it."""
     from codex_agent import resuming
-    from codex_agent.cli.beginning import begin
     from codex_agent.codex.home import codex_home
     from codex_agent.threads.refs import newest, resolve
 
@@ -85,7 +79,7 @@ def resume(
     ref = newest(where, home, options.directory) if thread is None else resolve(where, home, thread)
     how = resuming.Wanted(forked=fork, force=force, directory=options.directory)
     planned = resuming.plan(where, ref, how, wanted, chosen, os.environ)
-    begin(planned, options, where, chosen)
+    return beginning.begin(planned, options, where, chosen)
 
 
 def demo(

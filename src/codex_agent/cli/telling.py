@@ -5,11 +5,8 @@ The one place where an error becomes an exit code. Loads neither typer nor any r
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import sys
-import traceback
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +15,9 @@ from codex_agent.errors import EXIT_FAILED, EXIT_INTERRUPTED, CodexAgentError, I
 
 def print_json(answer: Any) -> None:
     """One answer (a dataclass or plain data) on one line of stdout."""
+    import dataclasses
+    import json
+
     data = dataclasses.asdict(answer) if dataclasses.is_dataclass(answer) else answer  # type: ignore[arg-type]
     print_text(json.dumps(data, ensure_ascii=False))
 
@@ -63,6 +63,8 @@ def failed(error: BaseException, as_json: bool) -> int:
         return _refused(error, as_json)
     if not isinstance(error, Exception):
         raise error
+    import traceback
+
     # A fault of ours: said in the form that was asked for, and in full on stderr.
     traceback.print_exception(error)
     told = {

@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import select
 import signal
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 # More than any honest answer; a program that writes without end is cut off here.
 _MOST_BYTES = 64 * 1024
@@ -30,6 +33,8 @@ class Answer:
 
 def ask(argv: Sequence[str], environ: Mapping[str, str], timeout_s: float) -> Answer:
     """Runs ``argv`` with no stdin, in ``/``, in a session of its own. Raises OSError if it cannot be started."""
+    import subprocess  # late: Codex is asked for its version once
+
     deadline = time.monotonic() + timeout_s
     with subprocess.Popen(
         list(argv),

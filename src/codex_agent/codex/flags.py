@@ -10,12 +10,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from codex_agent.codex.ask import ask
 from codex_agent.codex.toml import toml
 from codex_agent.codex.version import parse_version
 from codex_agent.errors import MissingProgram, UsageError
@@ -210,6 +208,11 @@ def _takes(codex: Codex, effort: str, environ: Mapping[str, str]) -> bool:
 
     Asked in an empty CODEX_HOME, so that nothing in the user's configuration can be mistaken for the answer.
     """
+    # Late: most starts do not come here.
+    import tempfile
+
+    from codex_agent.codex.ask import ask
+
     with tempfile.TemporaryDirectory(prefix="codex-agent-") as empty:
         argv = [codex.path, "login", "status", f'--config=model_reasoning_effort="{effort}"']
         try:

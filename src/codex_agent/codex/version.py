@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from codex_agent.codex.ask import ask
 from codex_agent.errors import MissingProgram
 
 # The range that the project's tests and measurements cover; others are used all the same, `health` says so.
@@ -79,6 +77,8 @@ def is_script(path: str) -> bool:
 
 
 def _ask_version(path: str, environ: Mapping[str, str]) -> str:
+    from codex_agent.codex.ask import ask  # late: the answer is remembered for long
+
     try:
         answer = ask([path, "--version"], environ, _TIMEOUT_S)
     except OSError as error:
@@ -118,6 +118,8 @@ def _load(cache_file: str) -> dict[str, Any]:
 
 def _save(cache_file: str, binaries: dict[str, Any]) -> None:
     """Writes the cache whole. A folder that cannot be written costs a few milliseconds next time, no more."""
+    import tempfile  # late: a version is remembered for long
+
     folder = os.path.dirname(cache_file)
     try:
         # One by one: makedirs gives the mode to the last folder alone.

@@ -14,8 +14,6 @@ from typing import Any
 
 from codex_agent import execstream, kernel, mailbox
 from codex_agent.child import Child, Rung
-from codex_agent.codex.failures import diagnose
-from codex_agent.codex.resuming import resume_argv
 from codex_agent.drivers.base import Done, Host, Json, Message, refusal
 from codex_agent.errors import RecordUnreadable, StartFailed, StoreUnwritable
 from codex_agent.model import Resume, stamp
@@ -77,6 +75,8 @@ class ExecDriver:
             tail = self._supervisor.outputs.stderr_tail()
             ended = self._child.exit_status
             code = None if ended is None else os.waitstatus_to_exitcode(ended)
+            from codex_agent.codex.failures import diagnose  # late: Codex is run first
+
             found = diagnose(message=None, info=None, stderr_tail=tail, exit_code=code)
             verb = "fork" if resume.forked else "go on with"
             raise StartFailed(f"Codex did not {verb} thread {resume.thread_id}: {found.message}", found.hint)
@@ -111,6 +111,8 @@ class ExecDriver:
             self._facts.last_turn = turn
         self._facts.last_message = None
         supervisor.outputs.show(f"\n> {plain(message.text)}\n")
+        from codex_agent.codex.resuming import resume_argv  # late: few jobs have a second run
+
         temporary = supervisor.store.temporary(supervisor.record.id, "stdin")
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(message.text.encode("utf-8", "surrogatepass"))

@@ -13,10 +13,9 @@ import select
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from codex_agent import watching
-from codex_agent.drivers.base import Host
 from codex_agent.errors import CodexAgentError, DependencyFailed, JobNotFound, StoreUnwritable
 from codex_agent.gates import lines, slots
 from codex_agent.gates.conditions import demands
@@ -27,17 +26,20 @@ from codex_agent.model import TERMINAL, QueuePlace, Record, stamp
 from codex_agent.settings_keys import Gate, Queue, Settings
 from codex_agent.store import Store
 
+if TYPE_CHECKING:
+    from codex_agent.drivers.base import Host
+
+    class Pauser(Host, Protocol):
+        """What is needed of the supervisor to wait in it."""
+
+        def pause(self, until: float) -> None:
+            """Sleeps until then (``time.monotonic``), or until something happened; that is dealt with."""
+
+
 # How long a job whose turn seems to have come is let be before `start` is told that it is queued.
 _FIRST_LOOK_S = 2.0
 _PANE = 1
 _ENDS = {"failed": "failed", "interrupted": "was interrupted"}
-
-
-class Pauser(Host, Protocol):
-    """What is needed of the supervisor to wait in it."""
-
-    def pause(self, until: float) -> None:
-        """Sleeps until then (``time.monotonic``), or until something happened; that is dealt with."""
 
 
 def enter(store: Store, record: Record, settings: Settings) -> Line:
@@ -168,7 +170,9 @@ class After:
 
     def look(self) -> QueuePlace | None:
         """The first of them that is not over yet; None if all are. Raises DependencyFailed."""
-        from codex_agent import jobs
+        if not self._left:
+            return None
+        from codex_agent import jobs  # late: few jobs wait for others
 
         for job_id in list(self._left):
             self._listen(job_id)

@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from codex_agent import kernel
 from codex_agent.settings_keys import Gate
+
+if TYPE_CHECKING:
+    import subprocess
 
 MIB, GIB = 1 << 20, 1 << 30
 # The column of nvidia-smi that counts, one line a GPU, in MiB.
@@ -68,6 +71,8 @@ class Probe:
 
     def _go_on(self) -> None:
         """Begins the next step that takes a process; without one it is over, and nothing is missing."""
+        import subprocess  # late: most jobs have no gate
+
         while self._steps:
             self._now = name, gate, what = self._steps.pop(0)
             if what == "gpu" and gate.gpu_free_mib:

@@ -19,7 +19,6 @@ from codex_agent.errors import UsageError
 from codex_agent.gates import slots
 from codex_agent.gates.slots import Seen, State, Ticket
 from codex_agent.model import QueueKind
-from codex_agent.settings_keys import is_name
 
 # A look that finds a gate's lock held comes again; in the process of a job it must not hold up signals.
 _PATIENCE_S = 0.05
@@ -152,6 +151,8 @@ def enter(home: str, gates: Sequence[str], who: dict[str, Any], *, job: bool, st
 
 def check_names(gates: Sequence[str]) -> list[str]:
     """These gates, each once, sorted. Raises UsageError for what cannot be a gate's name."""
+    from codex_agent.settings_keys import is_name  # late: the supervisor never asks
+
     for name in gates:
         if not is_name(name):
             raise UsageError(

@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codex_agent import git
 from codex_agent.errors import CodexAgentError
 from codex_agent.model import Record
 from codex_agent.tracked import Committed, PullRequest, Work
-from codex_agent.tracking.notes import Folder, Note
-from codex_agent.tracking.wrappers import without
+
+if TYPE_CHECKING:
+    from codex_agent.tracking.notes import Note
 
 MOST_COMMITS = 20
 MOST_DIRTY = 20
@@ -39,6 +40,8 @@ class Watch:
 
     def __init__(self, record: Record, note: Callable[..., None]) -> None:
         self._record, self._note = record, note
+        from codex_agent.tracking.notes import Folder  # late: ``begin`` stands before every Codex
+
         folder = record.request.track
         self._notes = None if folder is None else Folder(folder)
 
@@ -150,6 +153,8 @@ def _asked(top: str, branch: str, env: Mapping[str, str]) -> PullRequest | None:
     import json
     import shutil
     import subprocess
+
+    from codex_agent.tracking.wrappers import without  # late, as above
 
     plain = without(env)
     gh = shutil.which("gh", path=plain.get("PATH", os.defpath))

@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 
 from codex_agent.errors import StoreUnwritable
@@ -76,6 +74,8 @@ def notes_folder(home: str) -> str:
 def forget(home: str, folder: str | None) -> None:
     """Removes the notes of a job that is no more."""
     if folder is not None and os.path.dirname(folder) == os.path.join(home, "track"):
+        import shutil
+
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -85,6 +85,8 @@ def environment(home: str, folder: str, env: Mapping[str, str]) -> dict[str, str
     Empty where no program is there to be wrapped. Raises StoreUnwritable.
     """
     path = _without_wrappers(env.get("PATH", os.defpath))
+    import shutil  # late: `start` comes here once the supervisor is on its way
+
     found = [name for name in PROGRAMS if shutil.which(name, path=path)]
     top = os.path.join(home, "wrappers")
     if not found or os.pathsep in top:
@@ -168,6 +170,8 @@ def _put(folder: str, name: str, text: str, mode: int) -> None:
             return
     os.makedirs(folder, mode=0o700, exist_ok=True)
     for target, content, bits in ((path, text, mode), (marker, version, 0o600)):
+        import tempfile
+
         handle, draft = tempfile.mkstemp(dir=folder)
         with open(handle, "w", encoding="utf-8") as file:
             os.fchmod(file.fileno(), bits)
