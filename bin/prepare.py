@@ -217,12 +217,13 @@ class Setup:
         say(f"{name} ready after {time.monotonic() - started:.1f} s")
         return binary
 
-    def npm(self, label: str, what: str, programs: str) -> str | None:
-        """The first of ``programs`` (a pattern below node_modules) that runs, of what ``bin/npm/<label>`` pins.
+    def npm(self, label: str, what: str, programs: str, source: str | None = None) -> str | None:
+        """The first of ``programs`` (a pattern below node_modules) that runs, of what ``source`` pins.
 
-        npm checks the hashes. None, and a word about it, where npm cannot get ``what``.
+        That is ``bin/npm/<label>`` if not given. npm checks the hashes. None, and a word about it, where npm
+        cannot get ``what``.
         """
-        source = os.path.join(BIN, "npm", label)
+        source = source or os.path.join(BIN, "npm", label)
         key = hashlib.sha256(read(os.path.join(source, "package-lock.json"))).hexdigest()[:12]
         folder = os.path.join(self.home, f"npm-{label}-{key}")
         found = first_that_runs(folder, programs)

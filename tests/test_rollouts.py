@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import random
@@ -275,9 +274,7 @@ def test_broken_lines_are_counted_and_passed_over(tmp_path: Path) -> None:
     path.write_bytes(b"".join(line + b"".join(BROKEN) for line in lines))
     reader = read(path)
     whole = read(sample("0.169.0", "work")).state
-    assert dataclasses.replace(reader.state, last_record_at=None) == dataclasses.replace(
-        whole, last_record_at=None
-    )
+    assert {**reader.state.values(), "last_record_at": None} == {**whole.values(), "last_record_at": None}
     assert reader.bad_lines == 13 * len(lines)
     assert reader.unknown_lines == 5 * len(lines)
 

@@ -10,7 +10,19 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import commands, starts, staying, table, talking, thinking, threads, tracking, turns, waits
+from benchmarks import (
+    commands,
+    rollouts,
+    starts,
+    staying,
+    table,
+    talking,
+    thinking,
+    threads,
+    tracking,
+    turns,
+    waits,
+)
 from benchmarks.stage import Stage, stage
 from support import codex
 
@@ -23,6 +35,7 @@ GROUPS: dict[str, Callable[[Stage], list[table.Row]]] = {
     "staying": staying.rows,
     "talking": talking.rows,
     "threads": threads.rows,
+    "rollouts": rollouts.rows,
     "tracking": tracking.rows,
 }
 

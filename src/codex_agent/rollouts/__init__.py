@@ -7,8 +7,22 @@ failed?) is ``verdict.py``'s question. Standard library only; ``zstandard`` is l
 
 from __future__ import annotations
 
-from .locate import find
-from .reader import Reader
-from .state import RolloutState
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .locate import find
+    from .reader import Reader
+    from .state import RolloutState
 
 __all__ = ["Reader", "RolloutState", "find"]
+_WHERE = {"Reader": "reader", "RolloutState": "state", "find": "locate"}
+
+
+def __getattr__(name: str) -> Any:
+    """Each when it is asked for: who reads one rollout does not look for others."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # late, as everything here
+
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

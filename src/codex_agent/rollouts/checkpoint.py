@@ -6,15 +6,13 @@ never keep anything of a line that is not whole.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-from ..model import Spent, Tokens
 from .reader import Reader
 from .state import RolloutState
 
 _ANCHOR = 64
-VERSION = 2  # grows with every change of what is kept
+VERSION = 3  # grows with every change of what is kept
 
 
 def save(reader: Reader) -> dict[str, Any] | None:
@@ -30,7 +28,7 @@ def save(reader: Reader) -> dict[str, Any] | None:
         "before": _before(reader.path, offset),
         "unknown_lines": reader.unknown_lines,
         "bad": reader.bad_lines,
-        "state": dataclasses.asdict(fold.state),
+        "state": fold.state.values(),
         "fold": {
             "has_items": fold.has_items,
             "own_from": fold.own_from,
@@ -44,12 +42,12 @@ def save(reader: Reader) -> dict[str, Any] | None:
             "tier": fold.tier,
         },
         "usage": {
-            "tokens": usage.tokens and dataclasses.asdict(usage.tokens),
-            "used": dataclasses.asdict(usage.used),
-            "before_overflow": dataclasses.asdict(usage.before_overflow),
+            "counted": usage.counted,
+            "used": usage.used,
+            "before_overflow": usage.before_overflow,
             "window": usage.size,
             "share": usage.share,
-            "charged": dataclasses.asdict(usage.charged),
+            "charged": usage.charged,
             "recorded": usage.recorded,
         },
     }
@@ -84,8 +82,8 @@ def _restore(reader: Reader, saved: dict[str, Any]) -> None:
     reader.go_on((int(device), int(inode)), int(saved["offset"]), int(saved["unknown_lines"]), int(saved["bad"]))
     fold, usage = reader.fold, reader.fold.usage
     state = dict(saved["state"])
-    state["tokens"] = state["tokens"] and Tokens(**state["tokens"])
-    state["spent"] = [Spent(**one) for one in state["spent"]]
+    state["counted"] = state["counted"] and tuple(state["counted"])
+    state["billed"] = [tuple(one) for one in state["billed"]]
     fold.state = RolloutState(**state)
     kept = saved["fold"]
     fold.has_items, fold.own_from = kept["has_items"], kept["own_from"]
@@ -97,8 +95,8 @@ def _restore(reader: Reader, saved: dict[str, Any]) -> None:
     fold.turns, fold.kept_error = set(kept["turns"]), kept["error"]
     fold.turn_model, fold.tier = kept["turn_model"], kept["tier"]
     counts = saved["usage"]
-    usage.tokens = counts["tokens"] and Tokens(**counts["tokens"])
-    usage.used, usage.before_overflow = Tokens(**counts["used"]), Tokens(**counts["before_overflow"])
+    usage.counted = counts["counted"] and tuple(counts["counted"])
+    usage.used, usage.before_overflow = tuple(counts["used"]), tuple(counts["before_overflow"])
     usage.size, usage.share = counts["window"], counts["share"]
-    usage.charged, usage.recorded = Tokens(**counts["charged"]), counts["recorded"]
-    usage.spent = {(one.model, one.day, one.tier, one.long): one for one in fold.state.spent}
+    usage.charged, usage.recorded = tuple(counts["charged"]), counts["recorded"]
+    usage.spent = {(model, day, tier, long): more for model, day, tier, long, *more in fold.state.billed}

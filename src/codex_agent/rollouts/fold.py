@@ -15,22 +15,25 @@ here. The shapes are those of Codex 0.98 to 0.169, measured on samples that thos
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable
-from typing import Any
-
-from . import patches
-from .state import RolloutState, RolloutTurn
+from .doings import Doings
+from .plainjson import loads
+from .run import Run
 from .usage import Usage, mapping, text
-from .values import flatten, goal, sandbox, steps, taken
+from .values import flatten, goal, sandbox, without_ids
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .state import RolloutTurn
 
 
-class Fold:
+class Fold(Doings):
     """Puts records into a state, in file order. Their kinds are the words of ``HANDLERS``."""
 
     def __init__(self, thread_id: str | None = None) -> None:
-        self.state = RolloutState(thread_id=thread_id)
+        super().__init__(thread_id)
         self.changes = 0
         """Grows whenever a record was put into the state."""
         self.bad = 0
@@ -38,20 +41,18 @@ class Fold:
         """This file's Codex records file changes itself, so tool calls need not be read."""
         self.own_from = 0
         """First ordinal that is this thread's own; what is before was copied from its parent."""
-        self.calls: dict[str, list[patches.Change]] = {}
-        """apply_patch calls that have no output yet: call id to what they are about."""
-        self.planned: tuple[str, list[list[str]]] | None = None
-        """An update_plan call that has no output yet: its id and steps."""
         self._waiting: dict[bytes, bytes] = {}
         self.turns: set[str] = set()  # ids of those that were seen
-        self._at: str | None = None  # of the record that is being put in
+        self.at: str | None = None  # of the record that is being put in
         self.copied = False  # the turn that is passing by is another thread's
         self.kept_error: dict[str, Any] | None = None
         self.usage = Usage()
         self.counts_on = False  # a fork of which nothing has been counted yet
         self.turn_model: str | None = None  # of the turn that runs: what is set meanwhile is the next one's
         self.tier: str | None = None
+        self.run = Run()
         self._limits: bytes | None = None
+        self._settings: list[tuple[bytes, bytes]] = []  # those that were put in last
 
     @property
     def plain(self) -> bool:
@@ -83,37 +84,79 @@ class Fold:
         self._waiting[kind] = line
 
     def _count(self, kind: bytes, line: bytes) -> None:
-        """One request's tokens: each is put in as it comes, since each is billed by itself."""
-        limited = line.find(b'_percent":') >= 0
+        """One request's tokens: each is put in as it comes, since each is billed by itself (but see ``skim``)."""
+        limited = line.find(_LIMITED) >= 0
         if line.find(b'"token_count","info":null', 0, 200) >= 0:
             self._limits = line if limited else self._limits
             return
-        for before in [one for one in self._waiting if one in _SETTINGS]:
-            self._settle(before)
-        recorded = kind == b"token_usage_record"
-        usual = line.endswith(b"}}") and line.startswith(_STAMPED)
-        if recorded:  # not one that was copied from another thread
-            usual = usual and line.find(f'"thread_id":"{self.state.thread_id}"'.encode(), 0, _HEAD) > 0
-        if usual and self.usage.quickly(line, recorded=recorded):
-            self._waiting.pop(kind, None)
-            self._waiting[kind] = line  # window and share are decoded when somebody asks
-            self._at = line[14:38].decode("ascii", "replace")
-        else:
-            for before in _COUNTS:
-                self._settle(before)
-            if not self._apply(kind, line):
-                return
+        self._end_run()
+        self.settle_settings()
+        used = self.usage.used
+        if not self._apply(kind, line):
+            return
         self._limits = line if limited else self._limits
         if self.counts_on:
             self.usage.leave_out_history(all_of_it=self.state.turns_started == 0)
             self.counts_on = False
-        self.usage.charge(self.turn_model or self.state.model, self.tier, self._at)
+        self._charge()
+        recorded = kind == _RECORD
+        if recorded == self.usage.recorded or self.usage.used != used:
+            self.run.begin(line, self.usage, self.state.thread_id, recorded=recorded)
+
+    def _charge(self) -> None:
+        self.usage.charge(self.turn_model or self.state.model, self.tier, self.at)
+
+    # -- runs of requests that are billed alike, see ``skim``
+
+    def keep_run(self, chunk: bytes, record: int, count: int) -> None:
+        """The last lines of a run, by where they begin in ``chunk``; below 0: there is none."""
+        if record < 0 and count < 0:
+            return
+        for at, kind in sorted(((record, b"token_usage_record"), (count, b"token_count"))):
+            if at >= 0:
+                self._waiting.pop(kind, None)
+                self._waiting[kind] = chunk[at : chunk.find(b"\n", at)]
+
+    def keep_limits(self, line: bytes) -> None:
+        """The last line that tells of the account's limits."""
+        self._limits = line
+
+    def _end_run(self) -> None:
+        """What was used in it is billed."""
+        for kind in [one for one in self._waiting if one in _COUNTS]:
+            at = self.at
+            # Where there are both, a run's counts say what its records have said.
+            if self._apply(kind, self._waiting.pop(kind)) and (kind == _RECORD) == self.usage.recorded:
+                self._charge()
+            self.at = at
+
+    @property
+    def settings_wait(self) -> bool:
+        """Whether the next request may run with other settings."""
+        return not _SETTINGS.isdisjoint(self._waiting)
+
+    def settle_settings(self) -> None:
+        """What the next request runs with. Most turns say what the one before has said."""
+        waiting = [(kind, without_ids(self._waiting[kind])) for kind in self._waiting if kind in _SETTINGS]
+        if not waiting:
+            return
+        if waiting == self._settings:
+            for kind, _ in waiting:
+                del self._waiting[kind]
+            self.changes += 1
+            return
+        self._end_run()
+        for kind, _ in waiting:
+            self._settle(kind)
+        self._settings = waiting
 
     def settle(self) -> None:
         """Bring the state up to date with every record that was kept."""
+        self.settle_settings()
+        self._end_run()
         for kind in list(self._waiting):
             self._settle(kind)
-        self.state.spent = list(self.usage.spent.values())
+        self.state.billed = self.usage.billed
         if self._limits is not None:
             line, self._limits = self._limits, None
             self._apply(b"rate_limits", line)
@@ -121,20 +164,25 @@ class Fold:
     def _settle(self, kind: bytes) -> None:
         line = self._waiting.pop(kind, None)
         if line is not None:
-            at = self._at
+            at = self.at
             self._apply(kind, line)
-            self._at = at  # of the record because of which it was settled
+            self.at = at  # of the record because of which it was settled
 
     def put(self, kind: bytes, line: bytes) -> None:
         """Decode one record and put it into the state; one that cannot be decoded is counted in ``bad``."""
-        if not self.copied or kind in (b"session_meta", b"task_started"):
-            self._apply(kind, line)
+        if kind == b"session_meta":
+            self._end_run()
+        elif self.copied and kind != b"task_started":
+            return
+        self._apply(kind, line)
 
     def _apply(self, kind: bytes, line: bytes) -> bool:
         try:
-            record = json.loads(line.decode())
+            record = loads(line.decode())
             if b"\\ud" in line or b"\\uD" in line:  # half a character would fail whoever writes it on
-                json.dumps(record, ensure_ascii=False).encode()
+                from json import dumps  # late: hardly any line has one
+
+                dumps(record, ensure_ascii=False).encode()
         except (ValueError, RecursionError):
             self.bad += 1
             return False
@@ -142,7 +190,7 @@ class Fold:
         if not isinstance(payload, dict):
             self.bad += 1
             return False
-        self._at = text(record, "timestamp")
+        self.at = text(record, "timestamp")
         HANDLERS[kind](self, payload)
         self.changes += 1
         return True
@@ -153,6 +201,7 @@ class Fold:
         state, thread = self.state, text(payload, "id")
         if thread is None or (state.thread_id is not None and thread != state.thread_id):
             return  # the parent's, copied into a fork
+        self._settings = []
         state.thread_id = thread
         state.cwd = text(payload, "cwd") or state.cwd
         state.cli_version = text(payload, "cli_version") or state.cli_version
@@ -160,7 +209,7 @@ class Fold:
         if isinstance(source, dict):  # {"subagent": ...}
             source = next(iter(source), None)
         state.source = source if isinstance(source, str) else state.source
-        if self.usage.tokens is None:
+        if self.usage.counted is None:
             self.counts_on = text(payload, "forked_from_id") is not None
         start = payload.get("subagent_history_start_ordinal")
         if isinstance(start, int):
@@ -188,47 +237,65 @@ class Fold:
     # -- turns
 
     def task_started(self, payload: dict[str, Any]) -> None:
-        state, turn = self.state, text(payload, "turn_id")
+        self.start_turn(text(payload, "turn_id"), payload.get("model_context_window"))
+
+    def start_turn(self, turn: str | None, window: Any) -> None:
+        state = self.state
         self.copied = self.older_than_thread(turn)
         if self.copied or (turn is not None and turn in self.turns):
             return
         if turn is not None:
             self.turns.add(turn)
         state.turn_state, state.turn_id = "open", turn
-        state.turn_started_at, state.turn_ended_at = self._at, None
+        state.turn_started_at, state.turn_ended_at = self.at, None
         state.turn_error = state.turn_error_info = self.kept_error = None
         state.turns_started += 1
-        self.usage.window(payload.get("model_context_window"))
-        self.state.tokens = self.usage.tokens
+        if window != self.usage.size:
+            self._end_run()
+        self.usage.window(window)
+        self.state.counted = self.usage.counted
 
     def task_complete(self, payload: dict[str, Any]) -> None:
         message = text(payload, "last_agent_message")
         error = payload.get("error")
         if not isinstance(error, dict):
             error = self.kept_error if message is None else None
-        if not self._end("failed" if error else "completed", payload):
+        if not self.end_turn("failed" if error else "completed", text(payload, "turn_id")):
             return
         if error:
             self.state.turn_error = text(error, "message")
             self.state.turn_error_info = flatten(error.get("codex_error_info"))
         if message is None:
-            self._settle(b"AgentMessage")
-            self._settle(b"agent_message")
+            for kind in _SPOKEN:
+                self._settle(kind)
         else:
-            self._waiting.pop(b"AgentMessage", None)
-            self._waiting.pop(b"agent_message", None)
-            self.state.last_message = message
+            self.said(message)
+
+    def said(self, message: str | None) -> None:
+        """With these words the turn ended; what was said before is not the last any more."""
+        for kind in _SPOKEN:
+            self._waiting.pop(kind, None)
+        self.state.last_message = message
+
+    def said_last(self, line: bytes) -> None:
+        """A ``task_complete`` that stands for its words until somebody asks."""
+        self.said(None)
+        self._waiting[b"last_words"] = line
+
+    def last_words(self, payload: dict[str, Any]) -> None:
+        """What ``said_last`` left."""
+        self.state.last_message = text(payload, "last_agent_message")
 
     def turn_aborted(self, payload: dict[str, Any]) -> None:
-        self._end("aborted", payload)
+        self.end_turn("aborted", text(payload, "turn_id"))
 
-    def _end(self, how: RolloutTurn, payload: dict[str, Any]) -> bool:
+    def end_turn(self, how: RolloutTurn, turn: str | None) -> bool:
         """Whether this is the end of the current turn and not a late word about an earlier one.
 
         Ids that were never started are taken for the current turn's: a review's start and end carry different
         ones, and 0.98 gives none.
         """
-        state, turn = self.state, text(payload, "turn_id")
+        state = self.state
         if self.older_than_thread(turn):
             return False
         if turn in self.turns and (turn != state.turn_id or state.turn_state != "open"):
@@ -237,7 +304,7 @@ class Fold:
             return False
         if turn is not None:
             self.turns.add(turn)
-        state.turn_state, state.turn_ended_at = how, self._at
+        state.turn_state, state.turn_ended_at = how, self.at
         state.turn_id = state.turn_id if turn is None else turn
         if how == "completed":
             state.turns_completed += 1
@@ -250,16 +317,6 @@ class Fold:
     def user_message(self, _payload: dict[str, Any]) -> None:
         if self.state.turns_started == 0:  # 0.98: the only sign of a new turn
             self.state.turn_state = self.state.turn_ended_at = None
-
-    def older_than_thread(self, turn: str | None) -> bool:
-        """Whether a turn is older than its thread: then it was copied from the thread this one forked from.
-
-        Both ids are UUIDv7, whose first 48 bits are the time.
-        """
-        thread = self.state.thread_id
-        if turn is None or thread is None or len(turn) != 36 or len(thread) != 36:
-            return False
-        return turn[14] == thread[14] == "7" and turn[:13] < thread[:13]
 
     # -- what was said and done
 
@@ -274,92 +331,33 @@ class Fold:
         texts = [text(part, "text") or "" for part in parts] if isinstance(parts, list) else []
         self.state.last_message = "".join(texts) or self.state.last_message
 
-    def file_change(self, payload: dict[str, Any]) -> None:
-        """A ``FileChange`` item, or 0.133's ``patch_apply_end``."""
-        item = payload.get("item")
-        if not isinstance(item, dict):
-            item = payload
-        changes = item.get("changes")
-        if item.get("status") != "completed" or not isinstance(changes, dict):
-            return
-        if self.older_than_thread(text(payload, "turn_id")):
-            return
-        for path, change in changes.items():
-            kind, moved = text(change, "type"), text(change, "move_path")
-            self._changed(path, "delete" if moved else _KINDS.get(kind or "", "update"))
-            if moved:
-                self._changed(moved, "add")
-
-    def call(self, payload: dict[str, Any]) -> None:
-        """A tool call: a plan, or (of a Codex that records no file changes) a patch."""
-        call = text(payload, "call_id")
-        if call is None:
-            return
-        if payload.get("name") == "update_plan":
-            self.planned = (call, steps(text(payload, "arguments") or ""))
-            return
-        self._settle(b"turn_context")
-        folder = self.state.cwd or "/"
-        if payload.get("type") == "custom_tool_call":
-            patch = text(payload, "input") if payload.get("name") == "apply_patch" else None
-            about = patches.changes(patch or "", folder)
-        elif payload.get("type") == "local_shell_call":
-            about = patches.changes_of_function_call(json.dumps(mapping(payload, "action")), folder)
-        else:
-            about = patches.changes_of_function_call(text(payload, "arguments") or "", folder)
-        if about:
-            self.calls[call] = about
-
     def goal(self, payload: dict[str, Any]) -> None:
         """``thread_goal_updated``, of the versions that wrote it into the rollout."""
         self.state.goal = goal(mapping(payload, "goal"))
-
-    def output(self, payload: dict[str, Any]) -> None:
-        call = text(payload, "call_id") or ""
-        if self.planned is not None and self.planned[0] == call:
-            # 0.169 has no such tool for the models it knows, and says so here.
-            if taken(payload.get("output")):
-                self.state.plan = self.planned[1]
-            self.planned = None
-        about = self.calls.pop(call, [])
-        if about and patches.succeeded(payload.get("output")):
-            for kind, path, moved in about:
-                self._changed(path, "delete" if moved else kind)
-                if moved:
-                    self._changed(moved, "add")
-
-    def _changed(self, path: str, kind: patches.Kind) -> None:
-        """What became of a file in all: one that was made and then changed was made."""
-        path = os.path.normpath(os.path.join(self.state.cwd or "/", path))
-        before = self.state.files.get(path)
-        if before == "add" and kind == "update":
-            kind = "add"
-        elif before == "delete" and kind == "add":
-            kind = "update"
-        self.state.files[path] = kind
 
     # -- tokens
 
     def token_count(self, payload: dict[str, Any]) -> None:
         self.usage.count(mapping(payload, "info"))
-        self.state.tokens = self.usage.tokens
+        self.state.counted = self.usage.counted
 
     def token_usage_record(self, payload: dict[str, Any]) -> None:
         if text(payload, "thread_id") not in (None, self.state.thread_id):
             return  # copied from another thread
         self.usage.record(payload)
-        self.state.tokens = self.usage.tokens
+        self.state.counted = self.usage.counted
 
     def rate_limits(self, payload: dict[str, Any]) -> None:
         told = mapping(payload, "rate_limits")
         if told:
-            self.state.limits = {**told, "at": self._at}
+            self.state.limits = {**told, "at": self.at}
 
 
-_HEAD, _STAMPED = 200, b'{"timestamp":"'
+_RECORD = b"token_usage_record"
+_LIMITED = b'_percent":'
+_SPOKEN = (b"last_words", b"AgentMessage", b"agent_message")
 _COUNTS = (b"token_count", b"token_usage_record")
-_SETTINGS = (b"turn_context", b"thread_settings_applied")
-_KINDS: dict[str, patches.Kind] = {"add": "add", "delete": "delete"}
+_SETTINGS = frozenset((b"turn_context", b"thread_settings_applied"))
 
 HANDLERS: dict[bytes, Callable[[Fold, dict[str, Any]], None]] = {
     b"session_meta": Fold.session_meta,
@@ -370,6 +368,7 @@ HANDLERS: dict[bytes, Callable[[Fold, dict[str, Any]], None]] = {
     b"turn_aborted": Fold.turn_aborted,
     b"error": Fold.error,
     b"user_message": Fold.user_message,
+    b"last_words": Fold.last_words,
     b"AgentMessage": Fold.agent_message,
     b"agent_message": Fold.agent_message,
     b"FileChange": Fold.file_change,

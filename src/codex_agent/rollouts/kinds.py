@@ -15,7 +15,7 @@ PLAN_WITHIN = 160  # bytes from the first type in which that stands
 
 # Where things stand in Codex's own writing, counted from the word after the first `"type":"`.
 ITEM_AT = len(EVENT + b'item_completed","thread_id":"","turn_id":"",' + ITEM) + 2 * 36
-LETTER_R, LETTER_E, BRACE = b"re}"
+LINE_END = ord("\n")
 
 SKIP, PUT, KEEP, UNKNOWN, ODD = range(5)
 
@@ -60,13 +60,4 @@ EVENTS: dict[bytes, int] = {
     ),
 }
 ITEMS: dict[bytes, int] = {b"FileChange": PUT, b"AgentMessage": KEEP}
-# The first eight letters of the most frequent kinds: to keep under this word, or (empty) to pass over.
-COMMON: dict[bytes, bytes] = {
-    b"turn_con": b"turn_context",
-    b"agent_me": b"agent_message",
-    b"AgentMes": b"AgentMessage",
-    **dict.fromkeys(
-        (b"agent_re", b"CommandE", b"Reasonin", b"UserMess", b"McpToolC", b"WebSearc", b"world_st"), b""
-    ),
-}
 CALLS = (b"function_call", b"custom_tool_call", b"local_shell_call")

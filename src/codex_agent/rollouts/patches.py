@@ -58,24 +58,22 @@ def _headers(text: str, folder: str) -> Iterator[tuple[Kind | Literal["move"], s
 
 def changes_of_function_call(arguments: str, folder: str) -> list[Change]:
     """As ``changes``, from the arguments (JSON text) of ``exec_command``, ``shell``, ``shell_command``."""
-    return changes(*_patch_in(arguments, folder))
-
-
-def _patch_in(arguments: str, folder: str) -> tuple[str, str]:
-    """The script that holds a patch, and its folder; an empty one if it holds none."""
     try:
         given = json.loads(arguments)
     except (ValueError, RecursionError):
-        return "", folder
-    if not isinstance(given, dict):
-        return "", folder
+        return []
+    return changes_of_call(given, folder) if isinstance(given, dict) else []
+
+
+def changes_of_call(given: dict[str, Any], folder: str) -> list[Change]:
+    """As ``changes``, from the arguments themselves."""
     for key in ("workdir", "working_directory", "cwd"):
         where = given.get(key)
         if isinstance(where, str) and where:
             folder = os.path.join(folder, where)
             break
     text = _script(given)
-    return (text if "apply_patch" in text or "applypatch" in text else ""), folder
+    return changes(text, folder) if "apply_patch" in text or "applypatch" in text else []
 
 
 def _script(given: dict[str, Any]) -> str:

@@ -10,25 +10,18 @@ Never writes, never follows a file by its name to another one, never fails on wh
 
 from __future__ import annotations
 
-import json
 import os
-from typing import Any
 
-from ..errors import MissingProgram
 from .fold import Fold
 from .kinds import (
-    BRACE,
     CALLS,
-    COMMON,
     EVENT,
     EVENTS,
     GLUED,
     ITEM,
-    ITEM_AT,
     ITEMS,
     KEEP,
-    LETTER_E,
-    LETTER_R,
+    LINE_END,
     ODD,
     PLAN,
     PLAN_WITHIN,
@@ -39,7 +32,14 @@ from .kinds import (
     TYPE,
     UNKNOWN,
 )
-from .state import RolloutState
+from .plainjson import loads
+from .skim import skim
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .state import RolloutState
 
 CHUNK = 256 * 1024
 LONGEST_LINE = 64 * 1024 * 1024  # of a line that matters; a longer one is counted as bad
@@ -124,6 +124,10 @@ class Reader:
                 while chunk := os.read(fd, CHUNK):
                     self.offset += len(chunk)
                     self._feed(chunk)
+                    # A line that goes on in the next chunk is read with it again, so that it is in one piece.
+                    if len(chunk) == CHUNK and 0 < self._size < CHUNK // 2 and len(self._parts) == 1:
+                        self.offset = os.lseek(fd, -self._size, os.SEEK_CUR)
+                        self._parts, self._size, self._skipping = [], 0, False
         finally:
             os.close(fd)
         self.fold.settle()
@@ -135,6 +139,8 @@ class Reader:
         try:
             import zstandard
         except ImportError as error:
+            from ..errors import MissingProgram
+
             raise MissingProgram(
                 f"{self.path} is compressed and the Python package zstandard is not there.",
                 "Install codex-agent with its dependencies, or unpack the file with `zstd -d`.",
@@ -160,52 +166,21 @@ class Reader:
             self._grow(chunk[:end])
             self._finish()
             at = end + 1
-        plain, items = self.fold.plain, self.fold.passes_calls
-        marks: dict[bytes, int] = {}
-        last = -1
-        while (end := find(b"\n", at)) >= 0:
-            last = at
-            kind = find(TYPE, at, at + _HEAD) + 8
-            # What follows is `_weigh` for the kinds that make up nearly all of a file, without a call or a copy:
-            # the first letters at the places where Codex writes them; whatever is not met so goes the long way.
-            if plain and 8 <= kind < end:
-                letter = chunk[kind]
-                if letter == LETTER_R and items and find(PLAN, kind, kind + PLAN_WITHIN) < 0:  # a response item
-                    at = end + 1
-                    continue
-                if letter == LETTER_E:  # an event
-                    name = chunk[kind + 30 : kind + 38]
-                    if name == b"item_com":
-                        name = chunk[kind + ITEM_AT : kind + ITEM_AT + 8]
-                else:
-                    name = chunk[kind : kind + 8]
-                what = COMMON.get(name)
-                if (
-                    what is not None
-                    and chunk[end - 1] == BRACE
-                    and (items or find(GLUED, at + 1, end) < 0)  # see `_line`
-                ):
-                    if what:
-                        marks[what] = at
-                    at = end + 1
-                    continue
-            if marks:
-                self._keep(chunk, marks)
-            self._line(chunk, at, end, kind)
-            plain, items = self.fold.plain, self.fold.passes_calls
+        begin, fold = at, self.fold
+        sound: bool | None = None
+        while True:
+            if fold.run.loose and sound is None:
+                sound = _begins_each_line(chunk, at)
+            if fold.plain and (sound or not fold.run.loose):
+                at = skim(fold, chunk, at)
+            if (end := find(LINE_END, at)) < 0:
+                break
+            self._line(chunk, at, end, find(TYPE, at, at + _HEAD) + 8)
             at = end + 1
-        if marks:
-            self._keep(chunk, marks)
-        if last >= 0:
-            self._stamp(chunk, last)
+        if at > begin:
+            self._stamp(chunk, max(chunk.rfind(b"\n", begin, at - 1) + 1, begin))
         if at < len(chunk):
             self._grow(chunk[at:])
-
-    def _keep(self, chunk: bytes, marks: dict[bytes, int]) -> None:
-        """Hand on the last line of each kind that was marked, in their order."""
-        for at, name in sorted((at, name) for name, at in marks.items()):
-            self.fold.keep(name, chunk[at : chunk.find(b"\n", at)])
-        marks.clear()
 
     def _stamp(self, data: bytes, at: int) -> None:
         end = data.find(b'"', at + 14, at + 64)
@@ -260,7 +235,9 @@ class Reader:
                 self._bad += 1
                 self._line(data, glued, end, data.find(TYPE, glued, glued + _HEAD) + 8)
                 return
-        elif fold.own_from:
+        if usual:
+            fold.run.place, fold.run.loose = kind - 8 - at, ordinal < 0
+        if fold.own_from and ordinal >= 0:
             if 0 < _ordinal(data, ordinal + 10) < fold.own_from:
                 return
             if _ordinal(data, ordinal + 10) >= fold.own_from:
@@ -314,7 +291,7 @@ class Reader:
         if not line.strip():
             return
         try:
-            record = json.loads(line.decode())
+            record = loads(line.decode())
         except (ValueError, RecursionError):
             self._bad += 1
             return
@@ -331,7 +308,9 @@ class Reader:
             "type": record.get("type"),
             "payload": _first("type", _first("name", payload)),
         }
-        text = json.dumps(usual, separators=(",", ":")).encode()
+        from json import dumps  # late: no Codex writes such lines
+
+        text = dumps(usual, separators=(",", ":")).encode()
         what, name = self._weigh(text, len(text), text.find(TYPE) + 8, whole=True)
         if what == PUT:
             self.fold.put(name, text)
@@ -339,6 +318,11 @@ class Reader:
             self.fold.keep(name, text)
         elif what != SKIP:
             self.unknown_lines += 1
+
+
+def _begins_each_line(chunk: bytes, at: int) -> bool:
+    """Whether no record begins in the middle of a line, as when half a line stood there and Codex went on."""
+    return chunk.count(GLUED, at) == chunk.count(b"\n" + GLUED, at) + chunk.startswith(GLUED, at)
 
 
 def _first(key: str, of: dict[str, Any]) -> dict[str, Any]:

@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ..model import Tokens
 from .files import Damaged, opened
 from .kinds import CALLS, EVENT, GLUED, ITEM, RESPONSE, TYPE
-from .usage import mapping, number, text, tokens_of
+from .usage import NOTHING, TOTAL, Counts, counts_of, mapping, number, text
 
 _BLOCK = 256 * 1024
 _HEAD = 96
@@ -75,18 +74,18 @@ def lines_backwards(path: str) -> Iterator[bytes]:
         yield line[glued:] if glued > 0 else line
 
 
-def counted_before(path: str, offset: int) -> Tokens:
+def counted_before(path: str, offset: int) -> Counts:
     """What the thread had used where ``offset`` is in its (plain) rollout, as Codex's counters stood. OSError."""
     counted = None
     for line in _plain_backwards(path, offset):
         if counted is not None and _BEGINS in line[: _HEAD * 2]:
             break  # from 0.163 on there would have been the better record by now
         if _RECORDED in line[:_HEAD]:
-            return tokens_of(mapping(mapping(record_of(line), "payload"), "thread_token_usage"))
+            return counts_of(mapping(mapping(record_of(line), "payload"), "thread_token_usage"))
         if counted is None and _COUNTED in line[: _HEAD * 2]:
-            found = tokens_of(mapping(mapping(mapping(record_of(line), "payload"), "info"), "total_token_usage"))
-            counted = found if found.total else None
-    return counted or Tokens()
+            found = counts_of(mapping(mapping(mapping(record_of(line), "payload"), "info"), "total_token_usage"))
+            counted = found if found[TOTAL] else None
+    return counted or NOTHING
 
 
 def _plain_backwards(path: str, end_at: int | None = None) -> Iterator[bytes]:

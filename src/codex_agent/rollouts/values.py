@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
+from .plainjson import loads
 from .usage import mapping, text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_TURN_ID = b'"turn_id":"'
 
 
 def flatten(info: Any) -> str | None:
@@ -22,7 +26,7 @@ def flatten(info: Any) -> str | None:
 def steps(arguments: str) -> list[list[str]]:
     """The steps of an ``update_plan`` call, each with its status."""
     try:
-        given = json.loads(arguments)
+        given = loads(arguments)
     except (ValueError, RecursionError):
         return []
     steps = given.get("plan") if isinstance(given, dict) else None
@@ -62,3 +66,10 @@ def sandbox(payload: dict[str, Any]) -> str | None:
         return "danger-full-access"
     profile = text(mapping(payload, "active_permission_profile"), "id")
     return {":workspace": "workspace-write", ":read-only": "read-only"}.get(profile or "")
+
+
+def without_ids(line: bytes) -> bytes:
+    """What a record of settings says, but for when and in which turn."""
+    told = line[line.find(b'"payload":') :]
+    at = told.find(_TURN_ID) + len(_TURN_ID)
+    return told if at < len(_TURN_ID) else told.replace(told[at : told.find(b'"', at)], b"")

@@ -1,0 +1,390 @@
+"""The fast way over a rollout against the slow and obvious one, over rollouts of every shape, cut everywhere.
+
+What is made here is what Codex writes, and what spoils it: counters that begin again, requests with a long input,
+midnight, other models and tiers, other threads' records, torn lines, lines in another order, long lines.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import rollout_files
+from codex_agent.rollouts import Reader, checkpoint, reader
+from codex_agent.rollouts.taking import paths_in
+from support.material import TOP
+from support.slow_fold import SlowFold
+
+VERSIONS = ["0.98.0", "0.125.0", "0.133.0", "0.150.0", "0.163.0", "0.169.0"]
+UNMARKED = ("0.98.0", "0.125.0", "0.133.0")  # their lines have no ordinals
+PATCHES_IN_CALLS = ("0.98.0", "0.125.0")
+SEEDS = range(12)
+SIZE = 120_000
+Line = dict[str, Any]
+
+
+def spoilt(path: Path, version: str, seed: int) -> list[bytes]:
+    """The lines of a rollout with something odd every now and then."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rollout_files, "_OUTPUT_CHARS", 150)
+        patch.setattr(rollout_files, "_LONG_EVERY", 60)
+        patch.setattr(rollout_files, "_LONG_CHARS", 9_000)
+        patch.setattr(rollout_files, "_COMMANDS", 6)
+        patch.setattr(rollout_files, "_FILES", 7)
+        patch.setattr(rollout_files, "_TRAP_EVERY", 5)
+        rollout_files.write(str(path), SIZE, version, seed=seed)
+    spoiler = Spoiler(random.Random(f"{version}/{seed}"), ordinals=version not in UNMARKED)
+    found: list[bytes] = []
+    for line in path.read_bytes().splitlines():
+        found += spoiler.line(json.loads(line))
+    return found
+
+
+class Spoiler:
+    """Hands on lines, changed or not; what it changes lasts where it would last in Codex."""
+
+    def __init__(self, rng: random.Random, *, ordinals: bool) -> None:
+        self._rng = rng
+        self._ordinals = ordinals
+        self._days = 0
+        self._base: dict[str, int] = {}  # taken off all totals: they began again
+
+    def line(self, record: Line) -> list[bytes]:
+        rng, payload = self._rng, record["payload"]
+        at = datetime.datetime.fromisoformat(record["timestamp"]) + datetime.timedelta(days=self._days)
+        record["timestamp"] = at.strftime("%Y-%m-%dT%H:%M:%S.") + record["timestamp"][-4:]
+        kind = payload.get("type") if record["type"] == "event_msg" else record["type"]
+        before = self.before(record) if rng.randrange(40) == 0 else []
+        if kind in ("token_count", "token_usage_record"):
+            self.counters(payload)
+            if kind == "token_usage_record" and rng.randrange(6) == 0:
+                return [*before, packed(record), packed(foreign(record))]
+        elif kind == "turn_context" and rng.randrange(4) == 0:
+            payload["model"] = rng.choice(["gpt-5.4", "gpt-5.5", "gpt-6-sol"])
+        elif kind == "thread_settings_applied" and rng.randrange(4) == 0:
+            payload["thread_settings"]["service_tier"] = rng.choice([None, "flex"])
+        elif kind == "task_complete" and rng.randrange(2) == 0:
+            self.end(payload)
+        elif kind == "task_started" and rng.randrange(6) == 0:
+            payload["model_context_window"] = rng.choice([258_400, 400_000])
+        data = packed(record)
+        if rng.randrange(60) == 0:
+            self._days += 1
+        # To 0.133 a patch is told of twice, by the call as well; the slow way knows one of the two.
+        if rng.randrange(80) == 0 and kind not in ("session_meta", "patch_apply_end"):
+            return [*before, *self.odd(record, data)]
+        return [*before, data]
+
+    def before(self, record: Line) -> list[bytes]:
+        """A line that does not belong to what stands around it."""
+        at = {"timestamp": record["timestamp"], **({"ordinal": record["ordinal"]} if self._ordinals else {})}
+        other = "01a1fded-0000-7000-8000-000000000000"
+        given = self._rng.randrange(1_000_000)
+        usage = {"input_tokens": given, "output_tokens": 7, "total_tokens": given + 7}
+        lines = [
+            {
+                **at,
+                "type": "event_msg",
+                "payload": {"type": "error", "message": "no", "codex_error_info": "other"},
+            },
+            {**at, "type": "event_msg", "payload": {"type": "token_count", "info": None, "rate_limits": None}},
+            {**at, "type": "world_state", "payload": {"full": True, "state": {}}},
+        ]
+        if self._ordinals:
+            counts = {"usage": usage, "turn_token_usage": usage, "thread_token_usage": usage}
+            lines.append({**at, "type": "token_usage_record", "payload": {"thread_id": other, **counts}})
+        return [packed(self._rng.choice(lines))]
+
+    def counters(self, payload: Line) -> None:
+        rng, info = self._rng, payload.get("info")
+        if payload.get("type") == "token_count" and rng.randrange(8) == 0:
+            payload["rate_limits"] = {"primary": {"used_percent": rng.randrange(100)}, "secondary": None}
+        totals = [part for part in (info or payload, payload) for key, part in part.items() if "t" in key[:2]]
+        totals = [part for part in totals if isinstance(part, dict) and "total_tokens" in part]
+        last = (info or payload).get("last_token_usage" if info else "usage")
+        if not totals or last is None:
+            return
+        if rng.randrange(25) == 0:
+            self._base = dict(totals[-1])
+            self._base = {key: count - last[key] for key, count in self._base.items()}
+        for total in totals:
+            for key in total:
+                total[key] = max(0, total[key] - self._base.get(key, 0))
+        if rng.randrange(20) == 0:
+            last["input_tokens"] = rng.choice([99_999, 100_000, 271_999, 272_000, 272_001, 300_000, 1_500_000])
+        if rng.randrange(25) == 0:  # the context overflowed
+            for counts in (*totals, last):
+                counts.update(dict.fromkeys(counts, 0))
+            totals[0]["total_tokens"] = totals[-1]["total_tokens"] = 258_400
+
+    def end(self, payload: Line) -> None:
+        how = self._rng.choice([0, 1, 2, 3, 3, 3])
+        if how == 0:
+            payload.update(last_agent_message=None)
+        elif how == 1:
+            payload.update(error={"message": "it failed", "codex_error_info": "other"})
+        elif how == 2:
+            payload.update(type="turn_aborted", reason="interrupted")
+        else:
+            payload.update(last_agent_message='He said "turn_id":"x", and 日本 \\ \n')
+
+    def odd(self, record: Line, data: bytes) -> list[bytes]:
+        how = self._rng.randrange(4)
+        if how == 0 and self._ordinals:
+            return [data[: self._rng.randrange(len(data))]]  # torn by a crash
+        if how == 1:
+            return [data, data]
+        if how == 2:
+            return []
+        payload = dict(sorted(record["payload"].items()))
+        return [packed({"type": record["type"], "payload": payload, "timestamp": record["timestamp"]})]
+
+
+def foreign(record: Line) -> Line:
+    """Another thread's request, as it is copied into a fork: with higher counters, and as long."""
+    payload = record["payload"]
+    totals = {key: count + 5 for key, count in payload["thread_token_usage"].items()}
+    other = f"{payload['thread_id'][:-4]}ffff"
+    return {**record, "payload": {**payload, "thread_id": other, "thread_token_usage": totals}}
+
+
+def packed(record: Line) -> bytes:
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def expected(lines: list[bytes], version: str) -> Line:
+    wanted = SlowFold().lines(lines).result()
+    if version in PATCHES_IN_CALLS:
+        del wanted["files"]  # test_rollouts.py has them
+    return wanted
+
+
+def told(found: Reader, names: Line) -> Line:
+    return {name: getattr(found.state, name) for name in names}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_fast_way_says_what_the_slow_one_says(tmp_path: Path, version: str, seed: int) -> None:
+    path = tmp_path / "r.jsonl"
+    lines = spoilt(path, version, seed)
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    found, wanted = Reader(str(path)), expected(lines, version)
+    found.read_new()
+    assert told(found, wanted) == wanted
+    assert found.offset == path.stat().st_size
+    if lines[-1].startswith(b'{"timestamp":"'):
+        assert found.state.last_record_at == lines[-1][14:38].decode()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_behind_each_turn(tmp_path: Path, seed: int) -> None:
+    """What was said last, when the file ends there."""
+    path = tmp_path / "r.jsonl"
+    lines = spoilt(path, "0.169.0", seed)
+    ends = [number for number, line in enumerate(lines, 1) if b'"task_complete"' in line[:200]]
+    for end in ends:
+        path.write_bytes(b"".join(line + b"\n" for line in lines[:end]))
+        found, wanted = Reader(str(path)), expected(lines[:end], "0.169.0")
+        found.read_new()
+        assert told(found, wanted) == wanted
+
+
+@pytest.mark.parametrize("version", ["0.150.0", "0.169.0"])
+def test_counters_that_were_torn(tmp_path: Path, version: str) -> None:
+    """At any byte of them; the next line is sound again."""
+    path = tmp_path / "r.jsonl"
+    rollout_files.write(str(path), 10_000, version)
+    lines = path.read_bytes().splitlines()
+    numbers = [n for n, line in enumerate(lines) if b'"token_count"' in line or b'"token_usage_record"' in line]
+    for number in numbers[-2:]:
+        for cut in range(100, len(lines[number])):
+            spoilt_lines = [*lines[:number], lines[number][:cut], *lines[number + 1 : -1]]
+            path.write_bytes(b"".join(line + b"\n" for line in spoilt_lines))
+            found, wanted = Reader(str(path)), expected(spoilt_lines, version)
+            found.read_new()
+            assert told(found, wanted) == wanted, lines[number][:cut]
+
+
+def overflowed(payload: Line) -> None:
+    totals = (payload.get("info") or payload).get("total_token_usage") or payload["thread_token_usage"]
+    total = totals["total_tokens"]
+    for counts in (*(payload.get("info") or {}).values(), *payload.values()):
+        if isinstance(counts, dict) and "total_tokens" in counts:
+            counts.update(dict.fromkeys(counts, 0))
+    totals["total_tokens"] = total + 1
+
+
+def long(payload: Line) -> None:
+    (payload.get("info") or payload)["last_token_usage" if "info" in payload else "usage"]["input_tokens"] = (
+        272_001
+    )
+
+
+def begun_again(payload: Line) -> None:
+    totals = (payload.get("info") or payload).get("total_token_usage") or payload["thread_token_usage"]
+    totals.update({"input_tokens": 5, "output_tokens": 5, "total_tokens": 10})
+
+
+@pytest.mark.parametrize("spoil", [overflowed, long, begun_again])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_one_line_of_counters_is_not_like_the_others(tmp_path: Path, version: str, spoil: Any) -> None:
+    """Each of them, a record and the count behind it apart."""
+    path = tmp_path / "r.jsonl"
+    rollout_files.write(str(path), 30_000, version)
+    lines = path.read_bytes().splitlines()
+    for number, line in enumerate(lines):
+        record = json.loads(line)
+        if b'"total_tokens"' not in line or record["type"] not in ("event_msg", "token_usage_record"):
+            continue
+        spoil(record["payload"])
+        odd = [*lines[:number], packed(record), *lines[number + 1 :]]
+        behind = (n for n, line in enumerate(odd) if n > number and b'"token_usage_record"' in line[:90])
+        for end in (next(behind, number) + 1, len(odd)):
+            path.write_bytes(b"".join(line + b"\n" for line in odd[:end]))
+            found, wanted = Reader(str(path)), expected(odd[:end], version)
+            found.read_new()
+            assert told(found, wanted) == wanted, (number, end)
+
+
+def test_another_model_right_before_a_patch(tmp_path: Path) -> None:
+    """To 0.104 that asks for the folder: what was used before is the model's that ran then."""
+    path = tmp_path / "r.jsonl"
+    rollout_files.write(str(path), 60_000, "0.98.0")
+    lines: list[bytes] = []
+    before, models = 0, 0
+    for line in path.read_bytes().splitlines():
+        record = json.loads(line)
+        payload = record["payload"]
+        if record["type"] == "turn_context":
+            models += 1
+            payload["model"] = f"gpt-{models % 3}"
+        if payload.get("type") == "token_count":
+            total = (payload["info"] or {}).get("total_token_usage", {}).get("total_tokens", before)
+            if total == before:
+                continue  # said once more
+            before = total
+        lines.append(packed(record))
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    found, wanted = Reader(str(path)), expected(lines, "0.98.0")
+    found.read_new()
+    assert len(wanted["billed"]) == 3
+    assert told(found, wanted) == wanted
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_wherever_the_chunks_are_cut(tmp_path: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inside a head, inside counters, in a line longer than a chunk."""
+    path = tmp_path / "r.jsonl"
+    lines = spoilt(path, version, 99)
+    wanted = expected(lines, version)
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    for chunk in (64, 701, 1_024, 1_500, 2_047, 4_096, 4_097, 30_000):
+        monkeypatch.setattr(reader, "CHUNK", chunk)
+        found = Reader(str(path))
+        found.read_new()
+        assert told(found, wanted) == wanted, chunk
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_is_appended_later(tmp_path: Path, version: str, kept: bool) -> None:
+    """The file grows by pieces that end anywhere; ``kept``: another process reads each."""
+    path = tmp_path / "r.jsonl"
+    lines = spoilt(path, version, 7)
+    data = b"".join(line + b"\n" for line in lines)
+    rng = random.Random(version)
+    path.write_bytes(b"")
+    found, at = Reader(str(path)), 0
+    while at < len(data):
+        piece = data[at : at + rng.choice([1, 30, 500, 5_000, 40_000])]
+        at += len(piece)
+        with path.open("ab") as file:
+            file.write(piece)
+        found.read_new()
+        if kept:
+            found = checkpoint.load(str(path), None, json.loads(json.dumps(checkpoint.save(found))))
+        if rng.randrange(4) == 0:
+            whole = data[: data.rfind(b"\n", 0, at) + 1].splitlines()
+            wanted = expected(whole, version)
+            assert told(found, wanted) == wanted
+    assert told(found, expected(lines, version)) == expected(lines, version)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_sound_rollouts_are_skimmed(tmp_path: Path, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the tests above would compare the slow way with itself: hardly any line is looked at by itself."""
+    path = tmp_path / "r.jsonl"
+    rollout_files.write(str(path), 4_000_000, version)
+    seen: list[int] = []
+    line = reader.Reader._line
+
+    def counted(self: Reader, data: bytes, at: int, end: int, kind: int) -> None:
+        seen.append(at)
+        line(self, data, at, end, kind)
+
+    monkeypatch.setattr(reader.Reader, "_line", counted)
+    Reader(str(path)).read_new()
+    assert len(seen) < (0.2 if version in UNMARKED else 0.02) * path.read_bytes().count(b"\n")
+
+
+def test_reading_a_rollout_loads_little(tmp_path: Path) -> None:
+    """What these take to be loaded is a tenth of what a rollout of 200 MB takes."""
+    path = tmp_path / "r.jsonl"
+    rollout_files.write(str(path), 30_000, "0.169.0")
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from codex_agent.rollouts.reader import Reader; "
+        "reader = Reader(sys.argv[2]); reader.read_new(); assert reader.state.turns_completed; "
+        "print(*sorted({'dataclasses', 'enum', 'json', 're', 'typing'} & set(sys.modules)))"
+    )
+    words = [sys.executable, "-ISE", "-c", program, str(TOP / "src"), str(path)]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout.split() == []
+
+
+def test_paths_without_the_bodies() -> None:
+    def line(changes: Line, **item: Any) -> bytes:
+        item = {"type": "FileChange", "id": "x", "changes": changes, "status": "completed", **item}
+        return packed(
+            {"type": "event_msg", "payload": {"type": "item_completed", "turn_id": "t", "item": item, "at": 1}}
+        )
+
+    body = 'a "quoted" },"/no":{"type":"add","status":"completed" \\ 日本\n'
+    assert paths_in(
+        line(
+            {
+                "/r/a": {"type": "update", "unified_diff": body, "move_path": "/r/b"},
+                "/r/c d": {"type": "add", "content": body},
+                "/r/日本": {"type": "update", "unified_diff": body, "move_path": None},
+                "/r/e": {"type": "delete", "content": body},
+            }
+        )
+    ) == (
+        "t",
+        [
+            ("update", "/r/a", "/r/b"),
+            ("add", "/r/c d", None),
+            ("update", "/r/日本", None),
+            ("delete", "/r/e", None),
+        ],
+    )
+    change = {"type": "add", "content": body}
+    undecided = [
+        line({}),
+        line({"relative": change}),
+        line({'/r/"': change}),
+        line({"/r/a": change, "/r/\\": change}),
+        line({"/r/a": change}, status="failed"),
+        line({"/r/a": {"type": "renamed", "content": body}}),
+        line({"/r/a": {"content": body, "type": "add"}}),
+        line({"/r/a": {"type": "update", "unified_diff": body, "move_path": '/r/"'}}),
+        line({"/r/a": change})[:-1],
+        line({"/r/a": change})[:-30],
+    ]
+    assert [paths_in(one) for one in undecided] == [None] * len(undecided)
