@@ -153,14 +153,17 @@ def test_moved_since_it_was_named(store: Store, codex_home: Path) -> None:
 
 
 def test_two_files_of_one_thread(store: Store, codex_home: Path) -> None:
-    """A resume wrote a new one: the newest counts, everywhere."""
+    """Codex writes one, and goes on in it (0.98 to 0.169): its own name counts, then the newest, everywhere."""
     sample = odd.sample("0.104.0")
-    odd.put(codex_home, sample, age_s=3 * DAY)
+    own = odd.put(codex_home, sample, age_s=3 * DAY)
     again = sample.read_bytes().replace(b"All done.", b"All anew.")
     newer = odd.put(codex_home, again, sample.name.replace("2026-11-21T", "2026-11-22T"), age_s=DAY)
-    assert view(store, codex_home, sample).rollout == str(newer)
-    (row,) = rows(store, codex_home)
-    assert row.rollout == str(newer)
+    newest = odd.put(codex_home, again, sample.name.replace("2026-11-21T", "2026-11-23T"), age_s=DAY / 2)
+    for path in (own, newest, newer):
+        assert view(store, codex_home, sample).rollout == str(path)
+        (row,) = rows(store, codex_home)
+        assert row.rollout == str(path)
+        path.unlink()
 
 
 @pytest.mark.parametrize("way", ["archived and back", "packed and back"])

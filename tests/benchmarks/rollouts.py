@@ -172,7 +172,7 @@ def _one_of_many(place: Place) -> Row:
 
     pair = pairs(PAIRS, find, listing)
     each = Pair(pair.work / len(wanted), pair.against / len(wanted), pair.ratio)
-    return _row(f"rollout of a known thread among {SESSIONS:,}", each, "listing one of 365 folders", goal=2)
+    return _row(f"rollout of a known thread among {SESSIONS:,}", each, "listing one of 365 folders", limit=2)
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -32,14 +32,17 @@ def find(codex_home: str, thread_id: str) -> str | None:
     """The rollout of exactly this thread, absolute if ``codex_home`` is; None while there is none.
 
     A plain file wins over a compressed one, the newer over the older, ``sessions`` over
-    ``archived_sessions``. The days around the thread's creation (a UUIDv7 tells) and around now are looked
-    into first, which costs a few listings however many rollouts there are; only if the file is in none of
-    them is the whole tree walked.
+    ``archived_sessions``; but one whose name says the second in which its thread was made (a UUIDv7 tells) is that
+    thread's, and nothing is listed. Else the days around that and around now are looked into, which costs a few
+    listings however many rollouts there are; only if it is in none of them is the whole tree walked.
     """
     wanted = thread_id.strip().lower()
     if not wanted or "/" in wanted:
         return None
     sessions = os.path.join(codex_home, "sessions")
+    named = _by_its_name(sessions, wanted)
+    if named is not None:
+        return named
     near = _near_days(sessions, wanted)
     found = [path for day in near for path in _in_folder(day, wanted)]
     if not found:
@@ -50,6 +53,32 @@ def find(codex_home: str, thread_id: str) -> str | None:
     if not found:
         found = _in_folder(sessions, wanted) or _in_folder(os.path.join(codex_home, "archived_sessions"), wanted)
     return max(found, key=_rank) if found else None
+
+
+def _by_its_name(sessions: str, wanted: str) -> str | None:
+    """The plain rollout under the name that Codex gives it; None if there is none."""
+    for name in _own_names(wanted):
+        path = f"{sessions}/{name}"
+        if os.path.isfile(path):
+            return path
+    return None
+
+
+def _own_names(thread_id: str) -> Iterator[str]:
+    """Where below ``sessions`` Codex puts a new thread's rollout, by its clock here or in UTC."""
+    made = created_at(thread_id)
+    # The name is made a few milliseconds after the id, so that may be in the next second.
+    for moment in () if made is None else (made, made + 1):
+        for zone in (time.localtime, time.gmtime):
+            try:
+                at = time.strftime("%Y/%m/%d/rollout-%Y-%m-%dT%H-%M-%S", zone(moment))
+            except (OverflowError, ValueError, OSError):  # an id that claims a year beyond the calendar
+                continue
+            yield f"{at}-{thread_id}.jsonl"
+
+
+def _is_own(path: str, thread_id: str) -> bool:
+    return any(path.endswith(f"/{name}") for name in _own_names(thread_id))
 
 
 def thread_of(path: str) -> str | None:
@@ -99,8 +128,11 @@ def _gather(folder: str, best: dict[str, Found], *, archived: bool = False) -> N
 
 
 def _better(one: Found, other: Found) -> bool:
-    plain = (one.path.endswith(".jsonl"), other.path.endswith(".jsonl"))
-    return plain[0] if plain[0] != plain[1] else one.changed_at > other.changed_at
+    ranks = [
+        (each.path.endswith(".jsonl"), _is_own(each.path, each.thread_id), each.changed_at)
+        for each in (one, other)
+    ]
+    return ranks[0] > ranks[1]
 
 
 def _rank(path: str) -> tuple[bool, float, str]:
