@@ -32,8 +32,9 @@ LOCKS = sorted(BIN.glob("requirements*.txt"))
 
 # A stand-in for the package: it says where it runs, so that a test can see which environment that is.
 STAND_IN = """\
-import importlib.util, sys
+import importlib.util, site, sys
 def main():
+    site.main()  # the launcher starts without it, and leaves it to us
     print(sys.prefix, sys.argv[1:], importlib.util.find_spec("mdurl") is not None)
 """
 
