@@ -5,8 +5,6 @@ Must never look at turns and tokens.
 
 from __future__ import annotations
 
-import os
-
 from .state import RolloutState
 from .usage import mapping, text
 from .values import steps, taken
@@ -101,7 +99,7 @@ class Doings:
         """What became of a file in all: one that was made and then changed was made."""
         before = self.state.files.get(path)
         if before is None:
-            path = os.path.normpath(os.path.join(self.state.cwd or "/", path))
+            path = _whole(path, self.state.cwd)
             before = self.state.files.get(path)
         if before == "add" and kind == "update":
             kind = "add"
@@ -111,3 +109,12 @@ class Doings:
 
 
 _KINDS: dict[str, Kind] = {"add": "add", "delete": "delete"}
+
+
+def _whole(path: str, cwd: str | None) -> str:
+    """The path from the root on, without detours. Codex nearly always names it so."""
+    if path.startswith("/") and not path.endswith("/") and "//" not in path and "/." not in path:
+        return path
+    import os
+
+    return os.path.normpath(os.path.join(cwd or "/", path))

@@ -52,7 +52,7 @@ class Fold(Doings):
         self.tier: str | None = None
         self.run = Run()
         self._limits: bytes | None = None
-        self._settings: list[tuple[bytes, bytes]] = []  # those that were put in last
+        self.settled: list[tuple[bytes, bytes]] = []  # the settings that were put in last
 
     @property
     def plain(self) -> bool:
@@ -140,7 +140,7 @@ class Fold(Doings):
         waiting = [(kind, without_ids(self._waiting[kind])) for kind in self._waiting if kind in _SETTINGS]
         if not waiting:
             return
-        if waiting == self._settings:
+        if waiting == self.settled:
             for kind, _ in waiting:
                 del self._waiting[kind]
             self.changes += 1
@@ -148,7 +148,7 @@ class Fold(Doings):
         self._end_run()
         for kind, _ in waiting:
             self._settle(kind)
-        self._settings = waiting
+        self.settled = waiting
 
     def settle(self) -> None:
         """Bring the state up to date with every record that was kept."""
@@ -201,7 +201,7 @@ class Fold(Doings):
         state, thread = self.state, text(payload, "id")
         if thread is None or (state.thread_id is not None and thread != state.thread_id):
             return  # the parent's, copied into a fork
-        self._settings = []
+        self.settled = []
         state.thread_id = thread
         state.cwd = text(payload, "cwd") or state.cwd
         state.cli_version = text(payload, "cli_version") or state.cli_version

@@ -10,7 +10,7 @@ Never writes, never follows a file by its name to another one, never fails on wh
 
 from __future__ import annotations
 
-import os
+import posix as os  # all that is needed of that here, and there is nothing to load
 
 from .fold import Fold
 from .kinds import (
@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 
     from .state import RolloutState
 
-CHUNK = 256 * 1024
+CHUNK = 512 * 1024
 LONGEST_LINE = 64 * 1024 * 1024  # of a line that matters; a longer one is counted as bad
+_FROM_START, _FROM_HERE = 0, 1  # of lseek(2)
 _HEAD = 96  # bytes in which the first "type" must begin
 _DECIDE = 1024  # bytes after which an unfinished line is known to matter or not
 
@@ -120,13 +121,13 @@ class Reader:
             if packed:
                 self._read_packed(fd, status.st_size)
             else:
-                os.lseek(fd, self.offset, os.SEEK_SET)
+                os.lseek(fd, self.offset, _FROM_START)
                 while chunk := os.read(fd, CHUNK):
                     self.offset += len(chunk)
                     self._feed(chunk)
                     # A line that goes on in the next chunk is read with it again, so that it is in one piece.
                     if len(chunk) == CHUNK and 0 < self._size < CHUNK // 2 and len(self._parts) == 1:
-                        self.offset = os.lseek(fd, -self._size, os.SEEK_CUR)
+                        self.offset = os.lseek(fd, -self._size, _FROM_HERE)
                         self._parts, self._size, self._skipping = [], 0, False
         finally:
             os.close(fd)

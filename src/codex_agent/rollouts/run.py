@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from .usage import Usage
 
 TOTAL_IS = b'"total_tokens":'
+ID_IS = b'_id":"'
 LAST_IS = b'},"last_token_usage":{"input_tokens":'
 
 
 class Run:
     """The requests that were passed over since one was decoded. ``day`` is empty while there is no run."""
 
-    __slots__ = ("day", "loose", "most", "own", "place", "total", "totals")
+    __slots__ = ("day", "heads", "loose", "most", "own", "place", "total", "totals")
 
     def __init__(self) -> None:
         self.place = 0  # of the type in a line
@@ -28,6 +29,7 @@ class Run:
         self.most = b""  # the highest with as many digits
         self.totals = b"~"  # the counters of the last record, as they are written
         self.own = b""  # what stands behind a record's head if it is this thread's
+        self.heads: dict[bytes, object] = {}  # of lines, with that in the record's
 
     def begin(self, line: bytes, usage: Usage, thread_id: str | None, *, recorded: bool) -> None:
         """A run begins behind this request, which was put in, if its counters are as Codex writes them."""
@@ -44,4 +46,6 @@ class Run:
         if usual and line.startswith(b'{"timestamp":"'):
             self.day, self.total = line[14:24], total
             self.most = b"%b%b%b" % (TOTAL_IS, b"9" * len(str(counted)), b"}}}" if recorded else LAST_IS)
-            self.own = f'_id":"{thread_id}"'.encode()
+            own = b'%b%b"' % (ID_IS, (thread_id or "").encode())
+            if own != self.own:
+                self.own, self.heads = own, {}

@@ -11,27 +11,30 @@ if TYPE_CHECKING:
     from .fold import Fold
     from .patches import Change, Kind
 
-_STAMPED = b'{"timestamp":"'
-_WINDOW = b'"model_context_window":'
-_SAID = b'"last_agent_message":"'
-_TAKEN = b"Plan updated"
-_TURN_ID = b'"turn_id":"'
+STAMPED = b'{"timestamp":"'
+WINDOW = b'"model_context_window":'
+SAID = b'"last_agent_message":"'
+ERROR = b'"error":'
+TAKEN = b"Plan updated"
+_CALL_ID = b'"call_id":"'
+TURN_ID = b'"turn_id":"'
 _CHANGES = b',"changes":{"'
 _CHANGE = b'":{"type":"'
 _MOVED = b',"move_path":'
 _NEXT = b'},"'
 _DONE = b'}},"status":"completed"'
-_KINDS: dict[bytes, Kind] = {b"add": "add", b"delete": "delete", b"update": "update"}
-_QUOTE = ord('"')
+_KINDS: dict[bytes, Kind] = {b'add","c': "add", b'delete"': "delete", b'update"': "update"}
+_KIND = 7  # bytes that tell them apart
+_QUOTE, _ESCAPE, _SLASH = b'"\\/'
 
 
 def take_start(fold: Fold, line: bytes) -> bool:
     """A ``task_started`` by what is in it for us; False if it has to be decoded."""
-    turn, window = line.rfind(_TURN_ID) + len(_TURN_ID), line.find(_WINDOW) + len(_WINDOW)
+    turn, window = line.rfind(TURN_ID) + len(TURN_ID), line.find(WINDOW) + len(WINDOW)
     size = line[window : line.find(b",", window)]
-    if not (turn > len(_TURN_ID) and window > len(_WINDOW) and size.isdigit() and line.endswith(b"}}")):
+    if not (turn > len(TURN_ID) and window > len(WINDOW) and size.isdigit() and line.endswith(b"}}")):
         return False
-    if int(size) != fold.usage.size or not line.startswith(_STAMPED):
+    if int(size) != fold.usage.size or not line.startswith(STAMPED):
         return False
     fold.at = line[14 : line.find(b'"', 14)].decode("ascii", "replace")
     fold.start_turn(line[turn : line.find(b'"', turn)].decode("ascii", "replace"), int(size))
@@ -44,10 +47,10 @@ def take_end(fold: Fold, line: bytes) -> bool | None:
 
     The words are decoded when somebody asks. False if it is not the current turn's.
     """
-    turn, said = line.rfind(_TURN_ID) + len(_TURN_ID), line.find(_SAID) + len(_SAID)
-    if not (turn > len(_TURN_ID) and said > len(_SAID) and line.endswith(b"}}")):
+    turn, said = line.rfind(TURN_ID) + len(TURN_ID), line.find(SAID) + len(SAID)
+    if not (turn > len(TURN_ID) and said > len(SAID) and line.endswith(b"}}")):
         return None
-    if line.find(b'"error":') >= 0 or not line.startswith(_STAMPED):
+    if line.find(ERROR) >= 0 or not line.startswith(STAMPED):
         return None
     fold.at = line[14 : line.find(b'"', 14)].decode("ascii", "replace")
     fold.changes += 1
@@ -64,17 +67,27 @@ def take_files(fold: Fold, line: bytes) -> bool:
         return False
     turn, changes = found
     if not fold.older_than_thread(turn):
+        known = fold.state.files.get
         for kind, path, moved in changes:
-            fold.changed(path, "delete" if moved else kind)
             if moved:
+                fold.changed(path, "delete")
                 fold.changed(moved, "add")
+            elif known(path) != kind:
+                fold.changed(path, kind)
     fold.changes += 1
     return True
 
 
+def call_id(line: bytes) -> bytes:
+    """The ``call_id`` of a tool call as it stands in its output too; empty if it has to be decoded."""
+    at = line.find(_CALL_ID)
+    end = line.find(b'"', at + len(_CALL_ID)) + 1
+    return line[at:end] if 0 < at < end and line.endswith(b"}}") else b""
+
+
 def take_output(fold: Fold, line: bytes) -> None:
     """What came of a tool call while a plan's outcome is awaited; decoded only if it is that."""
-    if not fold.calls and fold.planned is not None and line.endswith(b"}}") and line.find(_TAKEN) < 0:
+    if not fold.calls and fold.planned is not None and line.endswith(b"}}") and line.find(TAKEN) < 0:
         if line.find(f'"call_id":"{fold.planned[0]}"'.encode()) >= 0:
             fold.planned = None
         return
@@ -84,32 +97,35 @@ def take_output(fold: Fold, line: bytes) -> None:
 def paths_in(line: bytes) -> tuple[str, list[Change]] | None:
     """Its turn, and what became of which absolute paths; None if the line has to be decoded to tell."""
     find = line.find
-    turn = find(_TURN_ID) + len(_TURN_ID)
+    turn = find(TURN_ID) + len(TURN_ID)
     at = find(_CHANGES) + len(_CHANGES)
-    if turn < len(_TURN_ID) or at < turn or not line.endswith(b"}}"):
+    if turn < len(TURN_ID) or at < turn or not line.endswith(b"}}"):
         return None
     found: list[Change] = []
-    change = find(_CHANGE, at)
+    change, done = find(_CHANGE, at), line.rfind(_DONE)
     try:
         while True:
             kind = change + len(_CHANGE)
-            what = _KINDS[line[kind : find(b'"', kind)]]
-            path, moved = _path(line[at:change]), None
-            change = find(_CHANGE, kind)
-            end = change if change >= 0 else find(_DONE, kind)
+            what = _KINDS[line[kind : kind + _KIND]]
+            path, moved = line[at:change], None
+            # What is not plain in a path has to be decoded.
+            if path[0] != _SLASH or _ESCAPE in path or _QUOTE in path:
+                return None
+            change = find(_CHANGE, kind, done)
+            end = change if change >= 0 else done
             if what == "update":  # nothing else can be moved
-                move = find(_MOVED, kind, end) + len(_MOVED)
+                move = line.rfind(_MOVED, kind, end) + len(_MOVED)
                 if move >= len(_MOVED) and line[move] == _QUOTE:
                     moved = _path(line[move + 1 : find(b'"', move + 1)])
-            found.append((what, path, moved))
-            if end < 0:
+            found.append((what, path.decode(), moved))
+            if end < kind:
                 return None
             if change < 0:
                 return line[turn : find(b'"', turn)].decode(), found
             at = line.rfind(_NEXT, kind, change) + len(_NEXT)
             if at < kind:
                 return None
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, IndexError):
         return None
 
 
