@@ -140,6 +140,30 @@ def test_a_file_that_is_no_roster(store: Store, content: bytes) -> None:
     assert by_roster(store) == plainly(store) == fast(store)
 
 
+def test_any_byte_of_it_changed(store: Store) -> None:
+    """Whatever became of the file, it is made anew and never taken for what it is not."""
+    wanted = by_roster(store)
+    path = Path(roster.path(store.home))
+    data = path.read_bytes()
+    rng = random.Random(3)
+    for _ in range(60):
+        at = rng.randrange(len(data))
+        path.write_bytes(data[:at] + bytes([data[at] ^ (1 << rng.randrange(8))]) + data[at + 1 :])
+        assert roster.load(store.home) is None
+    path.write_bytes(data.replace(b" completed ", b"\n"))
+    assert fast(store) is None and by_roster(store) == wanted == fast(store)
+
+
+def test_a_name_of_two_lines(store: Store) -> None:
+    """No command gives such a name; somebody may have written it into a record."""
+    odd = record(3000, name="one\ntwo \xff")
+    store.save(odd)
+    settled(store)
+    assert by_roster(store) == plainly(store)
+    known = roster.load(store.home)
+    assert known is not None and known.others == [odd.id] and len(known.lines) == COUNT
+
+
 def test_where_it_cannot_be_written(store: Store) -> None:
     (Path(store.home) / "cache").write_text("in the way")
     assert by_roster(store) == plainly(store) and fast(store) is None

@@ -100,7 +100,7 @@ def _call_the_roll(store: Store) -> roster.Roster:
         with contextlib.suppress(CodexAgentError, OSError):
             version = roster.mark(os.stat(store.path(job_id, ".json")))  # before it is read
             job = view(store, job_id)
-            if job.status in TERMINAL:
+            if job.status in TERMINAL and (job.name or "").isprintable():  # else it might be two lines
                 line = roster.line(job.id, job.name, job.status, job.created_at, version)
                 since_ns = since_ns if version else 0  # too young: it has a line the next time
         if line is None or not version:

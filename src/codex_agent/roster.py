@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import os
 from time import time_ns
+from zlib import crc32
 
 from codex_agent.sealed import VIEW, ids, read
 
 MANY = 200  # fewer are read each time
 _HEAD = b"codex-agent roster %d\n" % VIEW
+_SUM = len("0badcafe\n")  # over what follows
 # What was written so lately may yet change within the same tick of the file system's clock.
 _SETTLED_NS = 2_000_000_000
 
@@ -77,9 +79,10 @@ def load(home: str) -> Roster | None:
             data = file.read()
     except OSError:
         return None
-    if not data.startswith(_HEAD) or not data.endswith(b"\n.\n"):
+    start = len(_HEAD) + _SUM
+    if not data.startswith(_HEAD) or data[len(_HEAD) : start] != b"%08x\n" % crc32(data[start:]):
         return None
-    first, *lines = data[len(_HEAD) : -3].split(b"\n")
+    first, *lines = data[start:].split(b"\n")
     folder_ns, *others = first.decode("ascii").split()
     return Roster(int(folder_ns), others, lines)
 
@@ -91,11 +94,11 @@ def save(home: str, folder_ns: int, others: list[str], lines: list[bytes]) -> Ro
         folder_ns = 0
     target = path(home)
     temporary = f"{target}.{os.getpid()}"
-    head = f"{folder_ns} {' '.join(others)}".encode("ascii")
+    data = b"\n".join([f"{folder_ns} {' '.join(others)}".encode("ascii"), *lines])
     try:
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(_HEAD + b"\n".join([head, *lines, b".\n"]))
+            file.write(b"%b%08x\n%b" % (_HEAD, crc32(data), data))
         os.replace(temporary, target)
     except OSError:
         pass
