@@ -108,14 +108,13 @@ class Fold(Doings):
 
     # -- runs of requests that are billed alike, see ``skim``
 
-    def keep_run(self, chunk: bytes, record: int, count: int) -> None:
-        """The last lines of a run, by where they begin in ``chunk``; below 0: there is none."""
-        if record < 0 and count < 0:
-            return
-        for at, kind in sorted(((record, b"token_usage_record"), (count, b"token_count"))):
-            if at >= 0:
+    def keep_run(self, record: bytes, count: bytes, *, counted_last: bool) -> None:
+        """The last lines of a run, with their ends; an empty one: there is none."""
+        kept = ((b"token_usage_record", record), (b"token_count", count))
+        for kind, line in kept if counted_last else reversed(kept):
+            if line:
                 self._waiting.pop(kind, None)
-                self._waiting[kind] = chunk[at : chunk.find(b"\n", at)]
+                self._waiting[kind] = line[:-1]
 
     def keep_limits(self, line: bytes) -> None:
         """The last line that tells of the account's limits."""

@@ -11,6 +11,7 @@ Never writes, never follows a file by its name to another one, never fails on wh
 from __future__ import annotations
 
 import posix as os  # all that is needed of that here, and there is nothing to load
+from _io import BytesIO  # the same
 
 from .fold import Fold
 from .kinds import (
@@ -21,7 +22,6 @@ from .kinds import (
     ITEM,
     ITEMS,
     KEEP,
-    LINE_END,
     ODD,
     PLAN,
     PLAN_WITHIN,
@@ -157,31 +157,35 @@ class Reader:
         self.offset = size
 
     def _feed(self, chunk: bytes) -> None:
-        find = chunk.find
-        at = 0
+        begin = 0
         if self._parts:
-            end = find(b"\n")
+            end = chunk.find(b"\n")
             if end < 0:
                 self._grow(chunk)
                 return
             self._grow(chunk[:end])
             self._finish()
-            at = end + 1
-        begin, fold = at, self.fold
+            begin = end + 1
+        end = chunk.rfind(b"\n", begin) + 1
+        if end > begin:
+            self._lines(chunk, begin)
+            self._stamp(chunk, max(chunk.rfind(b"\n", begin, end - 1) + 1, begin))
+        if max(begin, end) < len(chunk):
+            self._grow(chunk[max(begin, end) :])
+
+    def _lines(self, chunk: bytes, begin: int) -> None:
+        """The whole lines from ``begin`` on."""
+        fold, lines = self.fold, BytesIO(chunk)  # which gives lines faster than a search for their ends
+        lines.seek(begin)
         sound: bool | None = None
-        while True:
+        line = b"\n"
+        while line.endswith(b"\n"):
             if fold.run.loose and sound is None:
-                sound = _begins_each_line(chunk, at)
-            if fold.plain and (sound or not fold.run.loose):
-                at = skim(fold, chunk, at)
-            if (end := find(LINE_END, at)) < 0:
-                break
-            self._line(chunk, at, end, find(TYPE, at, at + _HEAD) + 8)
-            at = end + 1
-        if at > begin:
-            self._stamp(chunk, max(chunk.rfind(b"\n", begin, at - 1) + 1, begin))
-        if at < len(chunk):
-            self._grow(chunk[at:])
+                sound = _begins_each_line(chunk, begin)
+            plain = fold.plain and (sound or not fold.run.loose)
+            line = skim(fold, lines) if plain else next(lines, b"")
+            if line.endswith(b"\n"):
+                self._line(line[:-1])
 
     def _stamp(self, data: bytes, at: int) -> None:
         end = data.find(b'"', at + 14, at + 64)
@@ -202,7 +206,7 @@ class Reader:
         head = self._parts[0]
         if len(self._parts) == 1:
             kind = head.find(TYPE, 0, _HEAD) + 8
-            what = self._weigh(head, len(head), kind, whole=False)[0] if kind >= 8 else ODD
+            what = self._weigh(head, kind, whole=False)[0] if kind >= 8 else ODD
             self._skipping = what in (SKIP, UNKNOWN)
         elif self._size > LONGEST_LINE:
             self._skipping = True
@@ -216,48 +220,50 @@ class Reader:
         self._parts, self._size, self._skipping = [], 0, False
         if skipped:
             kind = line.find(TYPE, 0, _HEAD) + 8
-            if self._weigh(line, len(line), kind, whole=False)[0] == UNKNOWN:
+            if self._weigh(line, kind, whole=False)[0] == UNKNOWN:
                 self.unknown_lines += 1
         else:
-            self._line(line, 0, len(line), line.find(TYPE, 0, _HEAD) + 8)
+            self._line(line)
         self._stamp(line, 0)
 
     # -- what a line is
 
-    def _line(self, data: bytes, at: int, end: int, kind: int) -> None:
-        """One whole line, ``data[at:end]``, with its first type beginning at ``kind`` (below 8: none)."""
+    def _line(self, line: bytes) -> None:
+        """One whole line, without its end."""
         fold = self.fold
-        usual = 8 <= kind < end and data.startswith(b'{"timestamp":"', at)
-        ordinal = data.find(b'"ordinal":', at, kind) if usual else -1
+        kind = line.find(TYPE, 0, _HEAD) + 8
+        usual = kind >= 8 and line.startswith(b'{"timestamp":"')
+        ordinal = line.find(b'"ordinal":', 0, kind) if usual else -1
         if ordinal < 0:
             # To 0.133 Codex appends to a line that a crash had torn: the sound record begins in its middle.
-            glued = data.find(GLUED, at + 1, end)
+            glued = line.find(GLUED, 1)
             if glued >= 0:
                 self._bad += 1
-                self._line(data, glued, end, data.find(TYPE, glued, glued + _HEAD) + 8)
+                self._line(line[glued:])
                 return
         if usual:
-            fold.run.place, fold.run.loose = kind - 8 - at, ordinal < 0
+            fold.run.place, fold.run.loose = kind - 8, ordinal < 0
         if fold.own_from and ordinal >= 0:
-            if 0 < _ordinal(data, ordinal + 10) < fold.own_from:
+            if 0 < _ordinal(line, ordinal + 10) < fold.own_from:
                 return
-            if _ordinal(data, ordinal + 10) >= fold.own_from:
+            if _ordinal(line, ordinal + 10) >= fold.own_from:
                 fold.own_from = 0
         if not usual:
-            self._odd(data[at:end])
+            self._odd(line)
             return
-        what, name = self._weigh(data, end, kind, whole=True)
+        what, name = self._weigh(line, kind, whole=True)
         if what == PUT:
-            fold.put(name, data[at:end])
+            fold.put(name, line)
         elif what == KEEP:
-            fold.keep(name, data[at:end])
+            fold.keep(name, line)
         elif what == UNKNOWN:
             self.unknown_lines += 1
         elif what == ODD:
-            self._odd(data[at:end])
+            self._odd(line)
 
-    def _weigh(self, data: bytes, end: int, kind: int, *, whole: bool) -> tuple[int, bytes]:
+    def _weigh(self, data: bytes, kind: int, *, whole: bool) -> tuple[int, bytes]:
         """What to do with a line, and the word for what it is; ``whole``: all of it is in ``data``."""
+        end = len(data)
         if data.startswith(EVENT, kind):
             start = kind + len(EVENT)
             name = data[start : data.find(b'"', start, start + 64)]
@@ -312,7 +318,7 @@ class Reader:
         from json import dumps  # late: no Codex writes such lines
 
         text = dumps(usual, separators=(",", ":")).encode()
-        what, name = self._weigh(text, len(text), text.find(TYPE) + 8, whole=True)
+        what, name = self._weigh(text, text.find(TYPE) + 8, whole=True)
         if what == PUT:
             self.fold.put(name, text)
         elif what == KEEP:

@@ -4,6 +4,9 @@ Nearly all of a rollout says nothing (what was asked, said and printed), or says
 kind says again. What a line is stands at the same place in it as in the line before, as long as ordinals have as
 many digits; so one look into a table tells. A line that does not fit is left to ``reader.py``, which knows all.
 
+A step is a slice and a comparison wherever they will do: ``find`` and ``startswith`` take three times as long in
+Python 3.11, however little there is to look at.
+
 Totals only grow, so of a run of requests that are billed alike (one day, model and tier, no long input, no counter
 that began again) the last says what all of them used. Must never let a request into a run that would not be billed
 as the others.
@@ -11,15 +14,18 @@ as the others.
 
 from __future__ import annotations
 
-from .kinds import EVENT, ITEM_AT, LINE_END, PLAN, PLAN_WITHIN, RESPONSE, TYPE
+from .kinds import EVENT, ITEM_AT, LINE_END, PLAN_WITHIN, RESPONSE, TYPE
+from .pending import Pending
 from .run import ID_IS, LAST_IS
-from .taking import TAKEN, call_id, take_end, take_files, take_output, take_start
+from .taking import take_end, take_files, take_start
 from .turns import Turns
 from .usage import LONG_INPUT, NOTHING
 from .values import without_ids
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .fold import Fold
 
 _WORD = len(TYPE)  # of a place in a line where the type begins, to its word
@@ -35,6 +41,8 @@ _HEADS: dict[bytes, object] = {
     TYPE + RESPONSE + b'function_call"': CALL,
     TYPE + RESPONSE + b'message","id":': PASSED,
     TYPE + RESPONSE + b'message","role': PASSED,
+    TYPE + RESPONSE + b'reasoning","id': PASSED,
+    TYPE + RESPONSE + b'reasoning","su': PASSED,
     TYPE + EVENT + b'item_completed","t': ITEM,
     TYPE + EVENT + b'token_count","info': COUNT,
 }
@@ -58,242 +66,236 @@ _ITEMS: dict[bytes, object] = {
     b"AgentMes": b"AgentMessage",
     **dict.fromkeys((b"CommandE", b"Reasonin", b"UserMess", b"McpToolC", b"WebSearc"), PASSED),
 }
-_TOTALS = b'token_count","info":{"total_token_usage":'
-_TOTALS_AT = _WORD + len(EVENT) + len(_TOTALS)
+_ITEM = _WORD + ITEM_AT
+_NAMED = b'"name":"'  # of a call
+_PLANS = _NAMED + b"u"
 _THREAD_AT = len(RECORD_HEAD[:_SHORT])
 _USED = b',"usage":{"input_tokens":'
 _USED_AFTER = _THREAD_AT + 4 * 36
+_LEAST, _MOST, _LONG = _USED + b"1", _USED + b"9~", _USED + b"%d," % LONG_INPUT
+_TOTALS_AT = _WORD + len(EVENT + b'token_count","info":{"total_token_usage":')
 _LIMITED = b'_percent":'
 _LIMITS = b',"rate_limits":'
-_OUTPUT = b'_output"'
 _INPUT = b'{"input_tokens":'
+_LONG_COUNT = b"%d," % LONG_INPUT
 _COMMA, _CLOSE, _ZERO = b",}0"
-_LONG = b"%d" % LONG_INPUT
-_ITEM = _WORD + ITEM_AT
+_END, _COUNT_END = b"}}\n", b"}}}\n"
 
 
-def skim(fold: Fold, chunk: bytes, at: int) -> int:
-    """Goes over the lines from ``at`` on; where the first begins that is none of these, or has no end yet."""
-    # Names of the module take longer to look up than those of a function.
+def skim(fold: Fold, lines: Iterator[bytes]) -> bytes:
+    """Goes over lines with their ends; hands back the first that is none of these, empty when there is no more.
+
+    The last may have no end yet: then it is handed back, or nothing was done with it.
+    """
+    # Names of the module take longer to look up than those of a function, and slices longer to make than to use.
     run = fold.run
     if not run.heads and run.own:
         run.heads = {**_HEADS, (RECORD_HEAD + run.own[len(ID_IS) :])[:_HEAD]: RECORD}
-    find, starts, kind_of, item_of = chunk.find, chunk.startswith, run.heads.get, _ITEMS.get
+    kind_of, item_of = (run.heads or _HEADS).get, _ITEMS.get
     passed, call, output, item, a_record, a_count = PASSED, CALL, OUTPUT, ITEM, RECORD, COUNT
-    newline, head, a_plan, plan_within, item_at, item_end = LINE_END, _HEAD, PLAN, PLAN_WITHIN, _ITEM, _ITEM + 8
-    limited, used, used_size, used_after = _LIMITED, _USED, len(_USED), _USED_AFTER
-    used_at = 0  # where the last record had it
-    comma, close, zero, long, totals_at, thread_at = _COMMA, _CLOSE, _ZERO, _LONG, _TOTALS_AT, _THREAD_AT
-    silent, ends_with = b"~", chunk.endswith  # how a count ends that tells of no limits
-    place, day, own, total, totals = run.place, run.day, run.own, run.total, run.totals
-    recorded, tail, most, size = fold.usage.recorded, len(total), run.most, len(totals)
-    thread_end = thread_at + len(own)
+    place, own, total, totals, most = run.place, run.own, run.total, run.totals, run.most
+    head, which_item = slice(place, place + _HEAD), slice(place + _ITEM, place + _ITEM + 8)
+    named, name_is, plans = slice(0, 0), _NAMED, _PLANS  # where the last call had its name
+    day, its_day = run.day, slice(14, 24)
+    thread = slice(place + _THREAD_AT, place + _THREAD_AT + len(own))
+    used, least, highest, long = slice(0, 0), _LEAST, _MOST, _LONG  # where the last record had what was used
+    tail, its_totals = slice(-len(total) - 1, -1), slice(-len(totals) - 3, -3)
+    totals_at = place + _TOTALS_AT
+    counted = slice(totals_at, totals_at + len(totals))
+    silent, rest = b"~", slice(-2, None)  # how a count ends that tells of no limits
+    comma, close, newline = _COMMA, _CLOSE, LINE_END
+    recorded = fold.usage.recorded
     overflowed = fold.usage.before_overflow != NOTHING  # then Codex's two kinds of counters are not the same
     items, changed = fold.has_items, fold.settings_wait
-    carried = changed  # settings of a chunk before this one wait
+    carried = changed  # settings of lines before these wait
     settings: list[tuple[bytes, bytes]] = []
-    awaited, patched = fold.planned is not None, not fold.has_items and bool(fold.calls)
-    plan, plan_id = b"", b""  # a call of which is not known yet what came of it
-    marks: dict[bytes, int] = {}
-    turns = Turns(fold)
-    count = record = limits = -1
-    while (end := find(newline, at)) >= 0:
-        kind = at + place
-        what = kind_of(chunk[kind : kind + head])
-        if what is None:
-            what = _SHORT_HEADS.get(chunk[kind : kind + _SHORT])
-            if what is None and starts(TYPE, kind):
-                what = _OTHERS.get(chunk[kind + _WORD : kind + _WORD + 8])
-            if what is None:
-                break
-        if what is output or what is call:
-            if what is call and 0 <= find(a_plan, kind, kind + plan_within) < end:
-                if plan:
-                    fold.put(b"call", plan)
-                plan, awaited = chunk[at:end], True
-                plan_id = call_id(plan)
-                if not items or not plan_id:
-                    fold.put(b"call", plan)
-                    plan, awaited = b"", fold.planned is not None
-            elif items and not awaited and not patched:
-                pass
-            elif what is call and find(_OUTPUT, kind, kind + _SHORT + 24) < 0:
-                if not items and find(b"apply_patch", kind, end) >= 0:
-                    if changed:  # perhaps the folder
-                        _keep(fold, chunk, marks)
-                        fold.keep_run(chunk, record, count)
-                        record = count = -1
-                        fold.settle_settings()
-                        changed = carried = False
-                        settings.clear()
-                    fold.put(b"call", chunk[at:end])
-                    patched = bool(fold.calls)
-            elif plan and not fold.calls and chunk[end - 2 : end] == b"}}" and find(TAKEN, kind, end) < 0:
-                if find(plan_id, kind, end) >= 0:
-                    fold.planned, plan, awaited = None, b"", False
-            elif awaited or patched:
-                if plan:
-                    fold.put(b"call", plan)
-                    plan = b""
-                take_output(fold, chunk[at:end])
-                awaited, patched = fold.planned is not None, patched and bool(fold.calls)
-            at = end + 1
+    pending, turns, marks = Pending(fold), Turns(fold), Marks(fold)
+    quiet = pending.quiet
+    count = record = limits = b""
+    counted_last = False
+    for line in lines:
+        what = kind_of(line[head])
+        if what is passed:
             continue
-        if what is a_record or what is a_count:
+        if what is None:
+            what = _other(line, place)
+            if what is passed:
+                continue
+        if what is output:
+            if quiet:
+                continue
+            if line[-1] != newline:
+                break
+            pending.output(line[:-1])
+            quiet = pending.quiet
+        elif what is item:
+            if not items:
+                break
+            which = item_of(line[which_item])
+            if which is passed:
+                continue
+            if which is FILES:
+                if line[-1] != newline or not take_files(fold, line[:-1]):
+                    break
+            elif isinstance(which, bytes) and line.endswith(_END):
+                marks.put(which, line)
+            else:
+                break
+        elif what is call:
+            if quiet and name_is <= line[named] < plans:
+                continue
+            if line[-1] != newline or (changed and not items):  # a patch asks for the folder
+                break
+            pending.call(line[:-1], place)
+            quiet = pending.quiet
+            at = line.find(name_is, place, place + PLAN_WITHIN)
+            named = slice(at, at + len(plans))
+        elif what is a_record or what is a_count:
             if changed:
                 if carried or settings != fold.settled:
-                    _keep(fold, chunk, marks)
-                    fold.keep_run(chunk, record, count)
-                    record = count = -1
+                    marks.settle()
+                    fold.keep_run(record, count, counted_last=counted_last)
+                    record = count = b""
                     fold.settle_settings()
                 else:  # the turn runs with what the one before ran with
-                    for name, _ in settings:
-                        del marks[name]
-                    fold.changes += 1
+                    marks.drop(settings)
                 changed = carried = False
                 settings.clear()
             if what is a_record:
-                now, after = chunk[end - tail : end], kind + used_at
-                if chunk[after - used_size : after] != used:
-                    after = find(used, kind + used_after, end) + used_size
-                    used_at = after - kind
+                given = line[used]
+                if not least <= given <= highest:
+                    at = line.find(_USED, place + _USED_AFTER)
+                    used = slice(at, at + len(long))
+                    given = line[used]
+                    if not least <= given <= highest:
+                        break
+                now = line[tail]
                 if (
-                    now < total
-                    or now > most
-                    or chunk[end - 1] != close
-                    or chunk[at + 14 : at + 24] != day
-                    or chunk[kind + thread_at : kind + thread_end] != own
-                    or after < kind
-                    or chunk[after] <= zero
-                    or not (
-                        chunk[after + 5] == comma  # five digits
-                        or (chunk[after + 6] == comma and chunk[after : after + 6] <= long)
-                        or comma in chunk[after : after + 5]
-                    )
+                    not total <= now <= most
+                    or line[-2] != close
+                    or line[-4] != close
+                    or line[its_day] != day
+                    or line[thread] != own
+                    or not (given[-2] == comma or (given[-1] == comma and given <= long) or comma in given[-7:-2])
                 ):
                     break
-                total, record, totals = now, at, chunk[end - 2 - size : end - 2]
+                total, record, totals, counted_last = now, line, line[its_totals], False
             elif recorded:
                 if overflowed:
                     break
-                if not starts(totals, kind + totals_at):
-                    if record < 0:
+                if line[counted] != totals:
+                    if not record:
                         break
                     # The counters have a digit more than those of the last record.
-                    ends = find(newline, record)
-                    totals = chunk[chunk.rfind(b"{", record, ends) : ends - 2]
-                    size = len(totals)
-                    if not starts(totals, kind + totals_at):
+                    totals = record[record.rfind(b"{") : -3]
+                    its_totals = slice(-len(totals) - 3, -3)
+                    counted = slice(totals_at, totals_at + len(totals))
+                    if line[counted] != totals:
                         break
-                if not ends_with(silent, at, end):
-                    if chunk[end - 3 : end] != b"}}}":
+                if line[rest] != silent:
+                    if not line.endswith(_COUNT_END):
                         break
-                    if find(limited, kind + totals_at, end) >= 0:
-                        limits = at
-                    elif (told := find(_LIMITS, kind + totals_at, end)) >= 0:
-                        silent = chunk[told:end]
-                count = at
+                    if line.find(_LIMITED, totals_at) >= 0:
+                        limits = line
+                    elif (at := line.find(_LIMITS, totals_at)) >= 0:
+                        silent, rest = line[at:], slice(at - len(line), None)
+                count, counted_last = line, True
             else:
-                begin = kind + totals_at + len(_INPUT)
-                after = find(LAST_IS, begin, end) + len(LAST_IS)
-                now = chunk[after - tail : after]
+                at = line.find(LAST_IS, totals_at) + len(LAST_IS)
+                now, given = line[at - len(total) : at], line[at : at + len(_LONG_COUNT)]
                 if (
-                    now < total
-                    or now > most
-                    or chunk[end - 3 : end] != b"}}}"
-                    or chunk[at + 14 : at + 24] != day
-                    or after < kind
-                    or not starts(_INPUT, begin - len(_INPUT))
-                    or chunk[begin] == zero  # the context overflowed
-                    or not (
-                        comma in chunk[after : after + 6]
-                        or (chunk[after + 6] == comma and chunk[after : after + 6] <= long)
-                    )
+                    not total <= now <= most
+                    or not line.endswith(_COUNT_END)
+                    or line[its_day] != day
+                    or not line.startswith(_INPUT, totals_at)
+                    or line[totals_at + len(_INPUT)] == _ZERO  # the context overflowed
+                    or not (comma in given[:-1] or (given.endswith(b",") and given <= _LONG_COUNT))
                 ):
                     break
-                total = now
-                count = at
-                if find(limited, after, end) >= 0:
-                    limits = at
-            at = end + 1
-            continue
-        if what is item:
-            if not items:
-                break
-            which = item_of(chunk[kind + item_at : kind + item_end])
-            if which is passed:
-                at = end + 1
-                continue
-            if which is FILES:
-                if not take_files(fold, chunk[at:end]):
+                total, count = now, line
+                if line.find(_LIMITED, at) >= 0:
+                    limits = line
+        elif what is STARTED:
+            if not turns.begin(line):
+                turns.settle()
+                if line[-1] != newline or not take_start(fold, line[:-1]):
                     break
-            elif not isinstance(which, bytes):
-                break
+        elif what is ENDED:
+            if turns.end(line):
+                marks.said(line)
             else:
-                if chunk[end - 2 : end] != b"}}":
+                turns.settle()
+                said = take_end(fold, line[:-1]) if line[-1] == newline else None
+                if said is None:
                     break
-                marks[which] = at
-            at = end + 1
-            continue
-        if what is passed:
-            at = end + 1
-            continue
-        if what is STARTED:
-            if not turns.begin(chunk, at, end):
-                turns.settle(chunk)
-                if not take_start(fold, chunk[at:end]):
-                    break
-            at = end + 1
-            if not fold.plain:
+                if said:
+                    marks.said(b"")
+        elif what is FILES:
+            if line[-1] != newline or not _has(line, place, b"patch_apply_end") or not take_files(fold, line[:-1]):
                 break
-            continue
-        if what is FILES:
-            if find(b'patch_apply_end"', kind, kind + _SHORT + 8) < 0 or not take_files(fold, chunk[at:end]):
-                break
-            at = end + 1
-            continue
-        if what is ENDED:
-            words = turns.end(chunk, at, end)
-            if words is None:
-                turns.settle(chunk)
-                words = take_end(fold, chunk[at:end])
-                if words is None:
-                    break
-                if words:
-                    marks.pop(WORDS, None)
-            else:
-                marks[WORDS] = at
-            if words:
-                marks.pop(b"AgentMessage", None)
-                marks.pop(b"agent_message", None)
-            at = end + 1
-            continue
-        if isinstance(what, bytes):
-            if chunk[end - 2 : end] != b"}}" or find(what + b'"', kind, kind + _SHORT + len(what)) < 0:
-                break
-            marks[what] = at
+        elif isinstance(what, bytes) and line.endswith(_END) and _has(line, place, what):
+            marks.put(what, line)
             if what != b"agent_message":
-                settings.append((what, without_ids(chunk[at:end])))
+                settings.append((what, without_ids(line[:-1])))
                 changed = True
-        at = end + 1
-    run.total, run.totals = total, totals
-    turns.settle(chunk)
-    if plan:
-        fold.put(b"call", plan)
-    if marks:
-        _keep(fold, chunk, marks)
-    fold.keep_run(chunk, record, count)
-    if limits >= 0:
-        fold.keep_limits(chunk[limits : find(LINE_END, limits)])
-    return at
-
-
-def _keep(fold: Fold, chunk: bytes, marks: dict[bytes, int]) -> None:
-    """Hand on the last line of each kind that was marked, in their order."""
-    for at, name in sorted((at, name) for name, at in marks.items()):
-        line = chunk[at : chunk.find(LINE_END, at)]
-        if name == WORDS:
-            fold.said_last(line)
         else:
-            fold.keep(name, line)
-    marks.clear()
+            break
+    else:
+        line = b""
+    run.total, run.totals = total, totals
+    turns.settle()
+    pending.settle()
+    marks.settle()
+    fold.keep_run(record, count, counted_last=counted_last)
+    if limits:
+        fold.keep_limits(limits[:-1])
+    return line
+
+
+def _other(line: bytes, place: int) -> object:
+    """What is done with a line of a rarer kind; None if it is none of these."""
+    what = _SHORT_HEADS.get(line[place : place + _SHORT])
+    if what is None and line.startswith(TYPE, place):
+        what = _OTHERS.get(line[place + _WORD : place + _WORD + 8])
+    return what
+
+
+def _has(line: bytes, place: int, kind: bytes) -> bool:
+    """Whether the word whose beginning was looked at is this one."""
+    return line.find(kind + b'"', place, place + _SHORT + len(kind)) >= 0
+
+
+class Marks:
+    """The last line of each kind of which only the last counts, in the order in which they came."""
+
+    __slots__ = ("_fold", "_lines")
+
+    def __init__(self, fold: Fold) -> None:
+        self._fold = fold
+        self._lines: dict[bytes, bytes] = {}
+
+    def put(self, kind: bytes, line: bytes) -> None:
+        self._lines.pop(kind, None)
+        self._lines[kind] = line
+
+    def said(self, line: bytes) -> None:
+        """A turn ended with the words in this line, or with some that the fold has if it is empty."""
+        for kind in (WORDS, b"AgentMessage", b"agent_message"):
+            self._lines.pop(kind, None)
+        if line:
+            self._lines[WORDS] = line
+
+    def drop(self, settings: list[tuple[bytes, bytes]]) -> None:
+        """These say what the settings before have said."""
+        for kind, _ in settings:
+            del self._lines[kind]
+        self._fold.changes += 1
+
+    def settle(self) -> None:
+        """Hand them on."""
+        for kind, line in self._lines.items():
+            if kind == WORDS:
+                self._fold.said_last(line[:-1])
+            else:
+                self._fold.keep(kind, line[:-1])
+        self._lines.clear()

@@ -36,8 +36,11 @@ def take_start(fold: Fold, line: bytes) -> bool:
         return False
     if int(size) != fold.usage.size or not line.startswith(STAMPED):
         return False
+    name = line[turn : line.find(b'"', turn)].decode("ascii", "replace")
+    if fold.older_than_thread(name):  # what follows is another thread's
+        return False
     fold.at = line[14 : line.find(b'"', 14)].decode("ascii", "replace")
-    fold.start_turn(line[turn : line.find(b'"', turn)].decode("ascii", "replace"), int(size))
+    fold.start_turn(name, int(size))
     fold.changes += 1
     return True
 
