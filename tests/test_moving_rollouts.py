@@ -153,12 +153,15 @@ def test_moved_since_it_was_named(store: Store, codex_home: Path) -> None:
 
 
 def test_two_files_of_one_thread(store: Store, codex_home: Path) -> None:
-    """Codex writes one, and goes on in it (0.98 to 0.169): its own name counts, then the newest, everywhere."""
+    """Codex writes one, and goes on in it (0.98 to 0.169): its own name counts, then the newest, everywhere.
+
+    The days are those next to its own, where it is looked for whatever day it is.
+    """
     sample = odd.sample("0.104.0")
     own = odd.put(codex_home, sample, age_s=3 * DAY)
     again = sample.read_bytes().replace(b"All done.", b"All anew.")
     newer = odd.put(codex_home, again, sample.name.replace("2026-11-21T", "2026-11-22T"), age_s=DAY)
-    newest = odd.put(codex_home, again, sample.name.replace("2026-11-21T", "2026-11-23T"), age_s=DAY / 2)
+    newest = odd.put(codex_home, again, sample.name.replace("2026-11-21T", "2026-11-20T"), age_s=DAY / 2)
     for path in (own, newest, newer):
         assert view(store, codex_home, sample).rollout == str(path)
         (row,) = rows(store, codex_home)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import posix as os  # all that is needed of that here, and there is nothing to load
 from _io import BytesIO  # the same
+from itertools import chain
 
 from .fold import Fold
 from .kinds import (
@@ -37,11 +38,12 @@ from .skim import skim
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from .state import RolloutState
 
-CHUNK = 512 * 1024
+CHUNK = 256 * 1024  # so much stays in the cache next to the processor until its lines have been looked at
 LONGEST_LINE = 64 * 1024 * 1024  # of a line that matters; a longer one is counted as bad
 _FROM_START, _FROM_HERE = 0, 1  # of lseek(2)
 _HEAD = 96  # bytes in which the first "type" must begin
@@ -129,6 +131,8 @@ class Reader:
                     if len(chunk) == CHUNK and 0 < self._size < CHUNK // 2 and len(self._parts) == 1:
                         self.offset = os.lseek(fd, -self._size, _FROM_HERE)
                         self._parts, self._size, self._skipping = [], 0, False
+                    if len(chunk) == CHUNK and not self._parts and not self.fold.run.loose:
+                        self._lines(chain.from_iterable(self._spans(fd)))
         finally:
             os.close(fd)
         self.fold.settle()
@@ -168,24 +172,47 @@ class Reader:
             begin = end + 1
         end = chunk.rfind(b"\n", begin) + 1
         if end > begin:
-            self._lines(chunk, begin)
-            self._stamp(chunk, max(chunk.rfind(b"\n", begin, end - 1) + 1, begin))
+            lines = BytesIO(chunk)
+            lines.seek(begin)
+            self._lines(lines, chunk)
+            self._stamp_last(chunk, begin, end)
         if max(begin, end) < len(chunk):
             self._grow(chunk[max(begin, end) :])
 
-    def _lines(self, chunk: bytes, begin: int) -> None:
-        """The whole lines from ``begin`` on."""
-        fold, lines = self.fold, BytesIO(chunk)  # which gives lines faster than a search for their ends
-        lines.seek(begin)
-        sound: bool | None = None
-        line = b"\n"
-        while line.endswith(b"\n"):
-            if fold.run.loose and sound is None:
-                sound = _begins_each_line(chunk, begin)
+    def _spans(self, fd: int) -> Iterator[BytesIO]:
+        """The lines of chunk after chunk; the last of each has no end, and is read again with the next.
+
+        Up to the last chunk of the file, or one with a long line in it, or an older Codex's: that is not read.
+        """
+        last = b""
+        while len(chunk := os.read(fd, CHUNK)) == CHUNK and not self.fold.run.loose:
+            end = chunk.rfind(b"\n") + 1
+            if end < CHUNK // 2:
+                break
+            os.lseek(fd, end - CHUNK, _FROM_HERE)
+            self.offset += end
+            last = chunk
+            yield BytesIO(chunk)  # gives lines in half the time that a search for each one's end takes
+        os.lseek(fd, -len(chunk), _FROM_HERE)
+        if last:
+            self._stamp_last(last, 0, last.rfind(b"\n") + 1)
+
+    def _lines(self, lines: Iterator[bytes], chunk: bytes | None = None) -> None:
+        """All of them but those without an end. ``chunk``: what they are the lines of."""
+        fold = self.fold
+        sound: bool | None = None if chunk is not None else False
+        line = b" "
+        while line:
+            if fold.run.loose and sound is None and chunk is not None:
+                sound = _begins_each_line(chunk)
             plain = fold.plain and (sound or not fold.run.loose)
             line = skim(fold, lines) if plain else next(lines, b"")
             if line.endswith(b"\n"):
                 self._line(line[:-1])
+
+    def _stamp_last(self, chunk: bytes, begin: int, end: int) -> None:
+        """The time of the last line before ``end``."""
+        self._stamp(chunk, max(chunk.rfind(b"\n", begin, end - 1) + 1, begin))
 
     def _stamp(self, data: bytes, at: int) -> None:
         end = data.find(b'"', at + 14, at + 64)
@@ -327,9 +354,9 @@ class Reader:
             self.unknown_lines += 1
 
 
-def _begins_each_line(chunk: bytes, at: int) -> bool:
+def _begins_each_line(chunk: bytes) -> bool:
     """Whether no record begins in the middle of a line, as when half a line stood there and Codex went on."""
-    return chunk.count(GLUED, at) == chunk.count(b"\n" + GLUED, at) + chunk.startswith(GLUED, at)
+    return chunk.count(GLUED) == chunk.count(b"\n" + GLUED) + chunk.startswith(GLUED)
 
 
 def _first(key: str, of: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ LAST_IS = b'},"last_token_usage":{"input_tokens":'
 class Run:
     """The requests that were passed over since one was decoded. ``day`` is empty while there is no run."""
 
-    __slots__ = ("day", "heads", "loose", "most", "own", "place", "total", "totals")
+    __slots__ = ("day", "heads", "loose", "most", "own", "place", "start", "total", "totals")
 
     def __init__(self) -> None:
         self.place = 0  # of the type in a line
@@ -29,6 +29,7 @@ class Run:
         self.most = b""  # the highest with as many digits
         self.totals = b"~"  # the counters of the last record, as they are written
         self.own = b""  # what stands behind a record's head if it is this thread's
+        self.start = (0, 0, b"")  # of the last turn: where its id is, where the window, what stands from there on
         self.heads: dict[bytes, object] = {}  # of lines, with that in the record's
 
     def begin(self, line: bytes, usage: Usage, thread_id: str | None, *, recorded: bool) -> None:

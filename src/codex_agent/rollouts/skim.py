@@ -17,7 +17,7 @@ from __future__ import annotations
 from .kinds import EVENT, ITEM_AT, LINE_END, PLAN_WITHIN, RESPONSE, TYPE
 from .pending import Pending
 from .run import ID_IS, LAST_IS
-from .taking import take_end, take_files, take_start
+from .taking import STAMPED, take_end, take_files, take_start
 from .turns import Turns
 from .usage import LONG_INPUT, NOTHING
 from .values import without_ids
@@ -43,7 +43,12 @@ _HEADS: dict[bytes, object] = {
     TYPE + RESPONSE + b'message","role': PASSED,
     TYPE + RESPONSE + b'reasoning","id': PASSED,
     TYPE + RESPONSE + b'reasoning","su': PASSED,
+    TYPE + RESPONSE + b"custom_tool_ca": CALL,
     TYPE + EVENT + b'item_completed","t': ITEM,
+    TYPE + EVENT + b'task_started","tur': STARTED,
+    TYPE + EVENT + b'task_complete","ro': ENDED,
+    TYPE + EVENT + b'task_complete","tu': ENDED,
+    TYPE + EVENT + b"thread_settings_ap": b"thread_settings_applied",
     TYPE + EVENT + b'token_count","info': COUNT,
 }
 _SHORT_HEADS: dict[bytes, object] = {
@@ -95,8 +100,9 @@ def skim(fold: Fold, lines: Iterator[bytes]) -> bytes:
     passed, call, output, item, a_record, a_count = PASSED, CALL, OUTPUT, ITEM, RECORD, COUNT
     place, own, total, totals, most = run.place, run.own, run.total, run.totals, run.most
     head, which_item = slice(place, place + _HEAD), slice(place + _ITEM, place + _ITEM + 8)
-    named, name_is, plans = slice(0, 0), _NAMED, _PLANS  # where the last call had its name
-    day, its_day = run.day, slice(14, 24)
+    name_is, plans = _NAMED, _PLANS
+    named = before = slice(0, 0)  # where the last two kinds of calls had their names
+    day, next_day = b"%b%bT" % (STAMPED, run.day), b"%b%bU" % (STAMPED, run.day)  # how lines of the run begin
     thread = slice(place + _THREAD_AT, place + _THREAD_AT + len(own))
     used, least, highest, long = slice(0, 0), _LEAST, _MOST, _LONG  # where the last record had what was used
     tail, its_totals = slice(-len(total) - 1, -1), slice(-len(totals) - 3, -3)
@@ -142,14 +148,14 @@ def skim(fold: Fold, lines: Iterator[bytes]) -> bytes:
             else:
                 break
         elif what is call:
-            if quiet and name_is <= line[named] < plans:
+            if quiet and (name_is <= line[named] < plans or name_is <= line[before] < plans):
                 continue
             if line[-1] != newline or (changed and not items):  # a patch asks for the folder
                 break
             pending.call(line[:-1], place)
             quiet = pending.quiet
-            at = line.find(name_is, place, place + PLAN_WITHIN)
-            named = slice(at, at + len(plans))
+            if (at := line.find(name_is, place, place + PLAN_WITHIN)) >= 0 and at != named.start:
+                named, before = slice(at, at + len(plans)), named
         elif what is a_record or what is a_count:
             if changed:
                 if carried or settings != fold.settled:
@@ -174,7 +180,7 @@ def skim(fold: Fold, lines: Iterator[bytes]) -> bytes:
                     not total <= now <= most
                     or line[-2] != close
                     or line[-4] != close
-                    or line[its_day] != day
+                    or not day <= line < next_day
                     or line[thread] != own
                     or not (given[-2] == comma or (given[-1] == comma and given <= long) or comma in given[-7:-2])
                 ):
@@ -206,7 +212,7 @@ def skim(fold: Fold, lines: Iterator[bytes]) -> bytes:
                 if (
                     not total <= now <= most
                     or not line.endswith(_COUNT_END)
-                    or line[its_day] != day
+                    or not day <= line < next_day
                     or not line.startswith(_INPUT, totals_at)
                     or line[totals_at + len(_INPUT)] == _ZERO  # the context overflowed
                     or not (comma in given[:-1] or (given.endswith(b",") and given <= _LONG_COUNT))

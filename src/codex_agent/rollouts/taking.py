@@ -99,37 +99,30 @@ def take_output(fold: Fold, line: bytes) -> None:
 
 def paths_in(line: bytes) -> tuple[str, list[Change]] | None:
     """Its turn, and what became of which absolute paths; None if the line has to be decoded to tell."""
-    find = line.find
-    turn = find(TURN_ID) + len(TURN_ID)
-    at = find(_CHANGES) + len(_CHANGES)
-    if turn < len(TURN_ID) or at < turn or not line.endswith(b"}}"):
+    turn = line.find(TURN_ID) + len(TURN_ID)
+    at, done = line.find(_CHANGES) + len(_CHANGES), line.rfind(_DONE)
+    if turn < len(TURN_ID) or at < turn or done < at or not line.endswith(b"}}"):
         return None
     found: list[Change] = []
-    change, done = find(_CHANGE, at), line.rfind(_DONE)
+    path, *changes = line[at:done].split(_CHANGE)
     try:
-        while True:
-            kind = change + len(_CHANGE)
-            what = _KINDS[line[kind : kind + _KIND]]
-            path, moved = line[at:change], None
+        for change in changes:
+            what, moved = _KINDS[change[:_KIND]], None
             # What is not plain in a path has to be decoded.
             if path[0] != _SLASH or _ESCAPE in path or _QUOTE in path:
                 return None
-            change = find(_CHANGE, kind, done)
-            end = change if change >= 0 else done
+            end = change.rfind(_NEXT) if len(found) + 1 < len(changes) else len(change)
+            if end < 0:
+                return None
             if what == "update":  # nothing else can be moved
-                move = line.rfind(_MOVED, kind, end) + len(_MOVED)
-                if move >= len(_MOVED) and line[move] == _QUOTE:
-                    moved = _path(line[move + 1 : find(b'"', move + 1)])
+                move = change.rfind(_MOVED, 0, end) + len(_MOVED)
+                if move >= len(_MOVED) and change[move] == _QUOTE:
+                    moved = _path(change[move + 1 : change.find(b'"', move + 1)])
             found.append((what, path.decode(), moved))
-            if end < kind:
-                return None
-            if change < 0:
-                return line[turn : find(b'"', turn)].decode(), found
-            at = line.rfind(_NEXT, kind, change) + len(_NEXT)
-            if at < kind:
-                return None
+            path = change[end + len(_NEXT) :]
     except (KeyError, ValueError, IndexError):
         return None
+    return (line[turn : line.find(b'"', turn)].decode(), found) if found else None
 
 
 def _path(raw: bytes) -> str:

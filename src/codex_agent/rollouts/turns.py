@@ -20,7 +20,18 @@ _END = b"}}\n"
 class Turns:
     """Those of some lines, until ``settle``."""
 
-    __slots__ = ("_begun", "_count", "_fold", "_last", "_oldest", "_open", "_size", "_thread", "_window")
+    __slots__ = (
+        "_begun",
+        "_ended",
+        "_fold",
+        "_last",
+        "_oldest",
+        "_open",
+        "_size",
+        "_started",
+        "_thread",
+        "_window",
+    )
 
     def __init__(self, fold: Fold) -> None:
         self._fold = fold
@@ -30,7 +41,7 @@ class Turns:
         self._window = b""
         self._open = b""  # the id of the one that began last, while it has no end
         self._begun = b""  # the line that says so
-        self._count = 0  # of those that ended
+        self._started = self._ended = 0  # how many ended, and how many of these began in these lines too
         self._last = (b"", b"", b"")  # the lines in which the last of those began and ended, and its id
 
     def begin(self, line: bytes) -> bool:
@@ -40,18 +51,27 @@ class Turns:
             self._size, self._thread = fold.usage.size, fold.state.thread_id
             self._window = b"%b%d" % (WINDOW, self._size or 0)
             self._oldest = (self._thread or "")[:13].encode() if len(self._thread or "") == _ID else b""
-        turn = line.rfind(TURN_ID) + len(TURN_ID)
-        window = line.find(self._window) + len(self._window)
+        turn, window, rest = fold.run.start
+        if not rest or line[window:] != rest or line[turn - len(TURN_ID) : turn] != TURN_ID:
+            turn = line.rfind(TURN_ID) + len(TURN_ID)
+            window = line.find(self._window)
+            rest = line[window:]
+            if (
+                turn < len(TURN_ID)
+                or window <= turn + _ID
+                or rest[len(self._window) : len(self._window) + 1].isdigit()
+                or not rest.endswith(_END)
+            ):
+                return False
+            fold.run.start = turn, window, rest
         name = line[turn : turn + _ID]
         if (
             self._open
-            or turn < len(TURN_ID)
-            or window < len(self._window)
-            or line[window : window + 1].isdigit()
-            or line.find(_QUOTE, turn) != turn + _ID
+            or line[turn + _ID] != _QUOTE
+            or b'"' in name
             or name < self._oldest
-            or not line.endswith(_END)
-            or not line.startswith(STAMPED)
+            or not rest.startswith(self._window)
+            or line[: len(STAMPED)] != STAMPED
             or not name.isascii()
             or name.decode() in fold.turns
         ):
@@ -64,37 +84,47 @@ class Turns:
         turn = line.rfind(TURN_ID) + len(TURN_ID)
         name = line[turn : turn + _ID]
         if (
-            not self._open
-            or name != self._open
-            or line[turn + _ID] != _QUOTE
+            not self._is_open(name)
             or not line.endswith(_END)
-            or not line.startswith(STAMPED)
+            or line[turn + _ID] != _QUOTE
+            or line[: len(STAMPED)] != STAMPED
             or line.find(SAID) < 0
             or line.find(ERROR) >= 0
         ):
             return False
         self._fold.turns.add(name.decode())
         self._last = (self._begun, line, name)
-        self._count += 1
-        self._open = b""
+        self._started += bool(self._begun)
+        self._ended += 1
+        self._open = self._begun = b""
         return True
+
+    def _is_open(self, name: bytes) -> bool:
+        if self._open or self._ended:
+            return name == self._open
+        # Perhaps it began before these lines.
+        state = self._fold.state
+        return state.turn_state == "open" and name.isascii() and name.decode() == state.turn_id
 
     def settle(self) -> None:
         """Put in what was passed; what the last one said is the caller's."""
         fold = self._fold
-        if self._count:
+        if self._ended:
             begun, ended, name = self._last
             state = fold.state
-            state.turns_started += self._count
-            state.turns_completed += self._count
+            state.turns_started += self._started
+            state.turns_completed += self._ended
             state.turn_state, state.turn_id = "completed", name.decode()
-            state.turn_started_at, state.turn_ended_at = _stamp(begun), _stamp(ended)
-            state.turn_error = state.turn_error_info = fold.kept_error = None
-            fold.changes += 2 * self._count
-            self._count = 0
+            state.turn_ended_at = _stamp(ended)
+            if begun:
+                state.turn_started_at = _stamp(begun)
+                state.turn_error = state.turn_error_info = fold.kept_error = None
+            fold.changes += self._started + self._ended
+            self._started = self._ended = 0
         if self._open:
             turn, self._open = self._open.decode(), b""
             fold.at = _stamp(self._begun)
+            self._begun = b""
             fold.start_turn(turn, self._size)
             fold.changes += 1
 
