@@ -29,8 +29,9 @@ GOING_DOWN_S = 15.0
 
 
 def pytest_configure() -> None:
-    """A shell starts what it puts in the background with these ignored, and that is inherited; tests send them."""
+    """A shell and ``nohup`` start what they run with these ignored, and that is inherited; tests send them."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 

@@ -130,7 +130,7 @@ def test_an_unknown_command_in_text(cli: Cli, home: Home) -> None:
 
 
 def test_json_after_the_dashes_is_a_prompt(call: Here, home: Home) -> None:
-    answer = call("start", "--dry-run", "--", "--json").ok()
+    answer = call("start", "--dry-run", "--skip-git-repo-check", "--", "--json").ok()
     assert answer.out == "--json\n"
     wrong = call("start", "--timeout", "soon", "--", "--json")
     assert (wrong.rc, wrong.out) == (2, "") and "soon" in wrong.err
