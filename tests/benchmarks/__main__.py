@@ -71,7 +71,15 @@ def describe(shared: Stage, load: float) -> str:
     day = time.strftime("%Y-%m-%d", time.gmtime())
     programs = f"{version}, Codex {codex('newest').version}, {tmux}"
     cores = f"{os.cpu_count()} cores (load {load:.1f} at the start, {os.getloadavg()[0]:.1f} at the end)"
-    return f"{day}: {platform.system()} {platform.machine()}, {cores}, {programs}."
+    return f"{day}: {platform.system()} {platform.machine()}, {_processor()}, {cores}, {programs}."
+
+
+def _processor() -> str:
+    """As the kernel names it, with the memory there is."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "unnamed")
+    pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    return f"{model}, {pages * size / 2**30:.0f} GiB"
 
 
 if __name__ == "__main__":

@@ -182,18 +182,23 @@ class Reader:
     def _spans(self, fd: int) -> Iterator[BytesIO]:
         """The lines of chunk after chunk; the last of each has no end, and is read again with the next.
 
-        Up to the last chunk of the file, or one with a long line in it, or an older Codex's: that is not read.
+        Up to the last chunk of the file, one with a long line in it, one that cannot be read, or an older Codex's:
+        that is left.
         """
         last = b""
-        while len(chunk := os.read(fd, CHUNK)) == CHUNK and not self.fold.run.loose:
-            end = chunk.rfind(b"\n") + 1
+        while not self.fold.run.loose:
+            try:
+                chunk = os.read(fd, CHUNK)
+            except OSError:
+                break  # what was read is put in first; whoever reads on is told
+            end = chunk.rfind(b"\n") + 1 if len(chunk) == CHUNK else 0
             if end < CHUNK // 2:
+                os.lseek(fd, -len(chunk), _FROM_HERE)
                 break
             os.lseek(fd, end - CHUNK, _FROM_HERE)
             self.offset += end
             last = chunk
             yield BytesIO(chunk)  # gives lines in half the time that a search for each one's end takes
-        os.lseek(fd, -len(chunk), _FROM_HERE)
         if last:
             self._stamp_last(last, 0, last.rfind(b"\n") + 1)
 
