@@ -3,4 +3,4 @@
 Importing this package imports nothing else: the commands that are called all day must start fast.
 """
 
-__version__ = "0.6.0"
+__version__ = "0.6.1"

@@ -43,6 +43,7 @@ class Fold(Doings):
         """First ordinal that is this thread's own; what is before was copied from its parent."""
         self._waiting: dict[bytes, bytes] = {}
         self.turns: set[str] = set()  # ids of those that were seen
+        self.paths: dict[bytes, str] = {}  # of changed files, as they stand in lines
         self.at: str | None = None  # of the record that is being put in
         self.copied = False  # the turn that is passing by is another thread's
         self.kept_error: dict[str, Any] | None = None

@@ -115,7 +115,8 @@ def skim(fold: Fold, lines: Iterator[bytes]) -> bytes:
     items, changed = fold.has_items, fold.settings_wait
     carried = changed  # settings of lines before these wait
     settings: list[tuple[bytes, bytes]] = []
-    pending, turns, marks = Pending(fold), Turns(fold), Marks(fold)
+    pending, turns = Pending(fold), Turns(fold)
+    marks: dict[bytes, bytes] = {}  # the last line of each kind of which only that counts, as they came
     quiet = pending.quiet
     count = record = limits = b""
     counted_last = False
@@ -141,10 +142,11 @@ def skim(fold: Fold, lines: Iterator[bytes]) -> bytes:
             if which is passed:
                 continue
             if which is FILES:
-                if line[-1] != newline or not take_files(fold, line[:-1]):
+                if line[-1] != newline or not take_files(fold, line):
                     break
             elif isinstance(which, bytes) and line.endswith(_END):
-                marks.put(which, line)
+                marks.pop(which, None)
+                marks[which] = line
             else:
                 break
         elif what is call:
@@ -159,12 +161,14 @@ def skim(fold: Fold, lines: Iterator[bytes]) -> bytes:
         elif what is a_record or what is a_count:
             if changed:
                 if carried or settings != fold.settled:
-                    marks.settle()
+                    _keep(fold, marks)
                     fold.keep_run(record, count, counted_last=counted_last)
                     record = count = b""
                     fold.settle_settings()
                 else:  # the turn runs with what the one before ran with
-                    marks.drop(settings)
+                    for kind, _ in settings:
+                        del marks[kind]
+                    fold.changes += 1
                 changed = carried = False
                 settings.clear()
             if what is a_record:
@@ -179,13 +183,15 @@ def skim(fold: Fold, lines: Iterator[bytes]) -> bytes:
                 if (
                     not total <= now <= most
                     or line[-2] != close
-                    or line[-4] != close
                     or not day <= line < next_day
                     or line[thread] != own
                     or not (given[-2] == comma or (given[-1] == comma and given <= long) or comma in given[-7:-2])
                 ):
                     break
-                total, record, totals, counted_last = now, line, line[its_totals], False
+                total = now
+                record = line
+                totals = line[its_totals]
+                counted_last = False
             elif recorded:
                 if overflowed:
                     break
@@ -205,7 +211,8 @@ def skim(fold: Fold, lines: Iterator[bytes]) -> bytes:
                         limits = line
                     elif (at := line.find(_LIMITS, totals_at)) >= 0:
                         silent, rest = line[at:], slice(at - len(line), None)
-                count, counted_last = line, True
+                count = line
+                counted_last = True
             else:
                 at = line.find(LAST_IS, totals_at) + len(LAST_IS)
                 now, given = line[at - len(total) : at], line[at : at + len(_LONG_COUNT)]
@@ -227,20 +234,25 @@ def skim(fold: Fold, lines: Iterator[bytes]) -> bytes:
                 if line[-1] != newline or not take_start(fold, line[:-1]):
                     break
         elif what is ENDED:
-            if turns.end(line):
-                marks.said(line)
+            said: bool | None = turns.end(line)
+            if said:
+                marks[WORDS] = line
             else:
                 turns.settle()
                 said = take_end(fold, line[:-1]) if line[-1] == newline else None
                 if said is None:
                     break
                 if said:
-                    marks.said(b"")
+                    marks.pop(WORDS, None)
+            if said:
+                marks.pop(b"AgentMessage", None)
+                marks.pop(b"agent_message", None)
         elif what is FILES:
-            if line[-1] != newline or not _has(line, place, b"patch_apply_end") or not take_files(fold, line[:-1]):
+            if line[-1] != newline or not _has(line, place, b"patch_apply_end") or not take_files(fold, line):
                 break
         elif isinstance(what, bytes) and line.endswith(_END) and _has(line, place, what):
-            marks.put(what, line)
+            marks.pop(what, None)
+            marks[what] = line
             if what != b"agent_message":
                 settings.append((what, without_ids(line[:-1])))
                 changed = True
@@ -251,7 +263,7 @@ def skim(fold: Fold, lines: Iterator[bytes]) -> bytes:
     run.total, run.totals = total, totals
     turns.settle()
     pending.settle()
-    marks.settle()
+    _keep(fold, marks)
     fold.keep_run(record, count, counted_last=counted_last)
     if limits:
         fold.keep_limits(limits[:-1])
@@ -271,37 +283,11 @@ def _has(line: bytes, place: int, kind: bytes) -> bool:
     return line.find(kind + b'"', place, place + _SHORT + len(kind)) >= 0
 
 
-class Marks:
-    """The last line of each kind of which only the last counts, in the order in which they came."""
-
-    __slots__ = ("_fold", "_lines")
-
-    def __init__(self, fold: Fold) -> None:
-        self._fold = fold
-        self._lines: dict[bytes, bytes] = {}
-
-    def put(self, kind: bytes, line: bytes) -> None:
-        self._lines.pop(kind, None)
-        self._lines[kind] = line
-
-    def said(self, line: bytes) -> None:
-        """A turn ended with the words in this line, or with some that the fold has if it is empty."""
-        for kind in (WORDS, b"AgentMessage", b"agent_message"):
-            self._lines.pop(kind, None)
-        if line:
-            self._lines[WORDS] = line
-
-    def drop(self, settings: list[tuple[bytes, bytes]]) -> None:
-        """These say what the settings before have said."""
-        for kind, _ in settings:
-            del self._lines[kind]
-        self._fold.changes += 1
-
-    def settle(self) -> None:
-        """Hand them on."""
-        for kind, line in self._lines.items():
-            if kind == WORDS:
-                self._fold.said_last(line[:-1])
-            else:
-                self._fold.keep(kind, line[:-1])
-        self._lines.clear()
+def _keep(fold: Fold, marks: dict[bytes, bytes]) -> None:
+    """Hand on the lines that were marked."""
+    for kind, line in marks.items():
+        if kind == WORDS:
+            fold.said_last(line[:-1])
+        else:
+            fold.keep(kind, line[:-1])
+    marks.clear()

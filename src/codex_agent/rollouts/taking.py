@@ -25,7 +25,7 @@ _NEXT = b'},"'
 _DONE = b'}},"status":"completed"'
 _KINDS: dict[bytes, Kind] = {b'add","c': "add", b'delete"': "delete", b'update"': "update"}
 _KIND = 7  # bytes that tell them apart
-_QUOTE, _ESCAPE, _SLASH = b'"\\/'
+_QUOTE = ord('"')
 
 
 def take_start(fold: Fold, line: bytes) -> bool:
@@ -65,7 +65,7 @@ def take_end(fold: Fold, line: bytes) -> bool | None:
 
 def take_files(fold: Fold, line: bytes) -> bool:
     """A ``FileChange`` item by its paths alone; False if it has to be decoded."""
-    found = paths_in(line)
+    found = paths_in(line, fold.paths)
     if found is None:
         return False
     turn, changes = found
@@ -97,36 +97,46 @@ def take_output(fold: Fold, line: bytes) -> None:
     fold.put(b"output", line)
 
 
-def paths_in(line: bytes) -> tuple[str, list[Change]] | None:
-    """Its turn, and what became of which absolute paths; None if the line has to be decoded to tell."""
-    turn = line.find(TURN_ID) + len(TURN_ID)
-    at, done = line.find(_CHANGES) + len(_CHANGES), line.rfind(_DONE)
-    if turn < len(TURN_ID) or at < turn or done < at or not line.endswith(b"}}"):
+def paths_in(line: bytes, known: dict[bytes, str]) -> tuple[str, list[Change]] | None:
+    """Its turn, and what became of which absolute paths; None if the line has to be decoded to tell.
+
+    ``known``: paths that were looked at before, with the quote in front of them; those of this line are put in.
+    """
+    find = line.find
+    turn = find(TURN_ID) + len(TURN_ID)
+    at, done = find(_CHANGES) + len(_CHANGES) - 1, line.rfind(_DONE)
+    if turn < len(TURN_ID) or at < turn or not line.endswith((b"}}\n", b"}}")):
         return None
     found: list[Change] = []
-    path, *changes = line[at:done].split(_CHANGE)
+    change = find(_CHANGE, at)
     try:
-        for change in changes:
-            what, moved = _KINDS[change[:_KIND]], None
-            # What is not plain in a path has to be decoded.
-            if path[0] != _SLASH or _ESCAPE in path or _QUOTE in path:
-                return None
-            end = change.rfind(_NEXT) if len(found) + 1 < len(changes) else len(change)
-            if end < 0:
-                return None
+        while True:
+            kind = change + len(_CHANGE)
+            what, moved = _KINDS[line[kind : kind + _KIND]], None
+            raw = line[at:change]
+            path = known.get(raw)
+            if path is None:
+                path = known[raw] = _path(raw)
+            change = find(_CHANGE, kind, done)
+            end = change if change >= 0 else done
             if what == "update":  # nothing else can be moved
-                move = change.rfind(_MOVED, 0, end) + len(_MOVED)
-                if move >= len(_MOVED) and change[move] == _QUOTE:
-                    moved = _path(change[move + 1 : change.find(b'"', move + 1)])
-            found.append((what, path.decode(), moved))
-            path = change[end + len(_NEXT) :]
+                move = line.rfind(_MOVED, kind, end) + len(_MOVED)
+                if move >= len(_MOVED) and line[move] == _QUOTE:
+                    moved = _path(line[move : find(b'"', move + 1)])
+            found.append((what, path, moved))
+            if end < kind:
+                return None
+            if change < 0:
+                return line[turn : find(b'"', turn)].decode(), found
+            at = line.rfind(_NEXT, kind, change) + len(_NEXT) - 1
+            if at < kind:
+                return None
     except (KeyError, ValueError, IndexError):
         return None
-    return (line[turn : line.find(b'"', turn)].decode(), found) if found else None
 
 
 def _path(raw: bytes) -> str:
-    """ValueError if more than its bytes has to be known."""
-    if b"\\" in raw or b'"' in raw or not raw.startswith(b"/"):
+    """What stands behind its quote. ValueError if more than its bytes has to be known."""
+    if raw[:2] != b'"/' or b"\\" in raw or b'"' in raw[1:]:
         raise ValueError
-    return raw.decode()
+    return raw[1:].decode()

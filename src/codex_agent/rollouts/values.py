@@ -69,7 +69,7 @@ def sandbox(payload: dict[str, Any]) -> str | None:
 
 
 def without_ids(line: bytes) -> bytes:
-    """What a record of settings says, but for when and in which turn."""
+    """What a record of settings says, but for when and in which turn (Codex names that first)."""
     told = line[line.find(b'"payload":') :]
-    at = told.find(_TURN_ID) + len(_TURN_ID)
+    at = told.find(_TURN_ID, 0, 64) + len(_TURN_ID)
     return told if at < len(_TURN_ID) else told.replace(told[at : told.find(b'"', at)], b"")
